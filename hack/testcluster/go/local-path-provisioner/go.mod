@@ -1,0 +1,3 @@
+module verticalmodel.io/hack/testcluster/local-path-provisioner
+
+go 1.26.0

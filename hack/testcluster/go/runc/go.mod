@@ -1,0 +1,3 @@
+module verticalmodel.io/hack/testcluster/runc
+
+go 1.26.0

@@ -1,0 +1,111 @@
+"""ModelRuntime: how to run a server. Presets are plain objects of this kind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from verticalmodel.api.schema import KindInfo, Object, PrinterColumn, Quantity, cel, list_map, list_set, validations
+
+Text = Annotated[str, StringConstraints(max_length=4096)]
+HttpPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/_.-]*$", max_length=253)]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253)]
+
+# Set by the operator in every server container; a runtime refers to them as $(MODEL_NAME) and so on.
+RESERVED_ENV = ("MODEL_NAME", "MODEL_PATH", "SERVER_PORT", "CPU_LIMIT")
+
+
+class EnvVar(Object):
+    """One literal environment variable."""
+
+    name: EnvName = Field(description="Variable name.")
+    value: Text = Field(default="", description="Literal value; $(NAME) refers to earlier variables.")
+
+
+class Probes(Object):
+    """Where the server says that it lives and that it is ready, on its loopback port."""
+
+    live_path: HttpPath = Field(default="/v2/health/live", description="200 while the process works.")
+    ready_path: HttpPath = Field(default="/v2/health/ready", description="200 once the model answers.")
+
+
+class RuntimeResources(Object):
+    """What the guard sidecar gets beside the server."""
+
+    cpu: Quantity = Field(default="250m", description="Cores of the guard.")
+    memory: Quantity = Field(default="128Mi", description="Memory of the guard.")
+
+
+class ModelRuntimeSpec(Object):
+    """How to run a server for models of the listed formats."""
+
+    image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] = Field(description="Image of the server.")
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        default="IfNotPresent", description="When the image is pulled."
+    )
+    command: tuple[Text, ...] = Field(
+        min_length=1, max_length=64, description="Explicit command: an image's own entry point is never relied on."
+    )
+    args: tuple[Text, ...] = Field(
+        default=(),
+        max_length=256,
+        description="Arguments. $(MODEL_NAME), $(MODEL_PATH), $(SERVER_PORT) and $(CPU_LIMIT) are set by the operator.",
+    )
+    env: tuple[EnvVar, ...] = Field(
+        default=(), max_length=128, description="Further environment variables.", json_schema_extra=list_map("name")
+    )
+    port: int = Field(
+        default=8080, ge=1024, le=65535, description="Port the server listens on, on 127.0.0.1 only; never 8443, the guard's."
+    )
+    protocol: Literal["open-inference-v2"] = Field(default="open-inference-v2", description="Protocol that clients speak.")
+    formats: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)], ...] = Field(
+        min_length=1, max_length=32, description="Formats of parameters it can load.", json_schema_extra=list_set()
+    )
+    probes: Probes = Field(default=Probes(), description="Probe paths of the server.")
+    guard: RuntimeResources = Field(default=RuntimeResources(), description="Resources of the guard sidecar.")
+    sample_request: Annotated[str, StringConstraints(max_length=65536)] = Field(
+        default="",
+        description="Body of a harmless inference request as JSON. Empty: the prober forms one from the model's metadata.",
+    )
+
+    model_config = {
+        "json_schema_extra": validations(
+            cel("self.port != 8443", "port 8443 belongs to the guard; choose another", fieldPath=".port"),
+            cel(
+                "!has(self.env) || self.env.all(e, !(e.name in ['MODEL_NAME', 'MODEL_PATH', 'SERVER_PORT', 'CPU_LIMIT']))",
+                "env must not set MODEL_NAME, MODEL_PATH, SERVER_PORT or CPU_LIMIT: the operator sets them",
+                fieldPath=".env",
+            ),
+        )
+    }
+
+
+class ClusterMeta(Object):
+    """The part of a cluster-scoped object's metadata that decisions read."""
+
+    name: str
+    uid: str = ""
+    generation: int = 1
+    resource_version: str = ""
+
+
+class ModelRuntime(Object):
+    """How to run a model server: image, explicit command, port, formats, probe hints and a sample request."""
+
+    metadata: ClusterMeta
+    spec: ModelRuntimeSpec = Field(description="How to run the server.")
+
+
+KIND = KindInfo(
+    kind="ModelRuntime",
+    plural="modelruntimes",
+    short_names=("mruntime",),
+    scope="Cluster",
+    columns=(
+        PrinterColumn("Image", ".spec.image"),
+        PrinterColumn("Formats", ".spec.formats"),
+        PrinterColumn("Protocol", ".spec.protocol"),
+        PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
+    ),
+)

@@ -1,0 +1,113 @@
+"""Values that decisions read: what this cluster offers (plan) and what was observed of one model (judge). Pure.
+
+`shell.gather` fills them from the API; nothing here looks anything up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from verticalmodel.api import names
+from verticalmodel.api.evidence import Evidence
+from verticalmodel.api.modelruntime import ModelRuntime
+from verticalmodel.api.operatingstandard import OperatingStandard
+from verticalmodel.api.verticalmodel import VerticalModel
+
+
+@dataclass(frozen=True)
+class Platform:
+    """How the operator was installed: its flags, the same for every model."""
+
+    guard_image: str
+    version: str
+    system_namespace: str = names.SYSTEM_NAMESPACE
+    cluster_domain: str = "cluster.local"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A pinned pod template: what the model's pods are made of until the user takes an update (DESIGN section 5)."""
+
+    name: str
+    key: str
+    """Hash of the part of the spec that pods are made of: another key asks for another template."""
+    revision: int
+    template: Mapping[str, Any]
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    """Data of the content-named ConfigMap that the template mounts."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What planning one model needs to know of the cluster. None and empty mean: looked up, not there."""
+
+    platform: Platform
+    runtime: ModelRuntime | None
+    standard: OperatingStandard | None
+    pin: Pin | None = None
+    """The newest pinned template of this model, whatever its key."""
+    occupied: frozenset[str] = frozenset()
+    """`Kind/name` of objects that bear a child's name and are not ours."""
+
+
+@dataclass(frozen=True)
+class ObservedContainer:
+    """A container of a live pod, regular or sidecar."""
+
+    name: str
+    container_id: str
+    """Without the runtime's scheme (`containerd://`); empty while it does not exist."""
+    running: bool
+    limits: Mapping[str, str]
+    """Limits in force: status.resources where the kubelet reports it, else the live pod's spec."""
+    restarts: int = 0
+    waiting_reason: str = ""
+    exit_message: str = ""
+
+
+@dataclass(frozen=True)
+class ObservedPod:
+    """A live pod of the model, as the API server shows it."""
+
+    name: str
+    uid: str
+    node: str
+    ip: str
+    phase: str
+    ready: bool
+    deleting: bool
+    template_digest: str
+    shares_host: tuple[str, ...]
+    """Of hostPID, hostIPC, hostNetwork, shareProcessNamespace: those that are true."""
+    containers: tuple[ObservedContainer, ...]
+    """Every container that runs beside the workload: regular, sidecar and ephemeral ones."""
+    created_at: datetime | None = None
+
+    @property
+    def serving(self) -> bool:
+        """It may receive traffic or is about to: not finished and not on its way out."""
+        return not self.deleting and self.phase not in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True)
+class ObservedService:
+    """The model's Service."""
+
+    name: str
+    uid: str
+    cluster_ip: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything the judge may read about one model. It holds no plan and nothing rendered."""
+
+    model: VerticalModel
+    standard: OperatingStandard | None
+    pods: tuple[ObservedPod, ...]
+    service: ObservedService | None
+    evidence: tuple[Evidence, ...]
+    now: datetime

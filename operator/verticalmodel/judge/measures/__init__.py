@@ -1,0 +1,1 @@
+"""One file per measure: what it reads, what it ignores, and one pure function."""

@@ -1,0 +1,1 @@
+"""The connection to the API server, shared by the operator and the measurers: session, client, informer."""

@@ -1,0 +1,1 @@
+"""The prober: measures from outside, under an account of its own."""

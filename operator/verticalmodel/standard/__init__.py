@@ -1,0 +1,1 @@
+"""The editions of the standard: data, its loader and schema."""
