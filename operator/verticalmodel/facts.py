@@ -98,7 +98,6 @@ class ObservedService:
 
     name: str
     uid: str
-    cluster_ip: str
 
 
 @dataclass(frozen=True)

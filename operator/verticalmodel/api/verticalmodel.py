@@ -23,7 +23,7 @@ from verticalmodel.api.schema import (
 PVC_URI = r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[a-f0-9]{64}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[a-f0-9]{64}$", max_length=71)]
 
 
 class RuntimeRef(Object):

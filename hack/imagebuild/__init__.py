@@ -1,0 +1,1 @@
+"""Builds the project's container images from a checkout; standard library only. Run it as `hack/images`."""

@@ -1,0 +1,86 @@
+"""Installs the operator from the plain manifests, with the images built here, into the cluster of a kubeconfig.
+
+Usage: installation.py [--kubeconfig FILE] [--images localhost|FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+KUBECTL = ROOT / ".venv/bin/kubectl"
+IMAGE_PREFIX = "localhost/verticalmodel/"
+# In this order: what an object needs exists before it does.
+STAGES = (
+    ("CRDs", ("crds",)),
+    ("accounts, rights and policies", ("manifests/rbac", "manifests/policies")),
+    ("standard and runtimes", ("manifests/standards", "manifests/runtimes")),
+    ("operator and prober", ("manifests/operator",)),
+)
+
+
+def kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None) -> str:
+    """Output of kubectl. Raises CalledProcessError, with kubectl's own message shown, where it fails."""
+    finished = subprocess.run(
+        [KUBECTL, "--kubeconfig", kubeconfig, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        sys.stderr.write(finished.stderr)
+    finished.check_returncode()
+    return finished.stdout
+
+
+def built_images() -> dict[str, dict[str, str]]:
+    """Images as built here: name -> {reference, archive}. Raises CalledProcessError where they are not built."""
+    listed = subprocess.run([ROOT / "hack/images", "list", "-o", "json"], capture_output=True, text=True, check=True)
+    images: dict[str, dict[str, str]] = json.loads(listed.stdout)
+    return images
+
+
+def with_images(manifest: str, references: Mapping[str, str]) -> str:
+    """The manifest with `localhost/verticalmodel/NAME:dev` replaced by the references that were built."""
+    for name, reference in references.items():
+        manifest = manifest.replace(f"{IMAGE_PREFIX}{name}:dev", reference)
+    return manifest
+
+
+def manifests(folders: tuple[str, ...], references: Mapping[str, str]) -> str:
+    """All manifests of the folders as one YAML stream, in file order."""
+    files = [path for folder in folders for path in sorted((ROOT / folder).glob("*.yaml"))]
+    return "\n---\n".join(with_images(path.read_text(), references) for path in files)
+
+
+def install(kubeconfig: Path, references: Mapping[str, str]) -> None:
+    """Apply every stage and wait until operator and prober are available."""
+    for title, folders in STAGES:
+        sys.stdout.write(f"install: {title}\n")
+        sys.stdout.flush()
+        stream = manifests(folders, references)
+        kubectl(kubeconfig, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=stream)
+        if folders == ("crds",):
+            kubectl(kubeconfig, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
+    for name in ("verticalmodel-operator", "verticalmodel-prober"):
+        kubectl(kubeconfig, "rollout", "status", f"deployment/{name}", "-n", "verticalmodel-system", "--timeout=120s")
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kubeconfig", type=Path, default=Path(os.environ.get("KUBECONFIG", Path.home() / ".kube/config")))
+    arguments = parser.parse_args()
+    install(arguments.kubeconfig, {name: image["reference"] for name, image in built_images().items()})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Builds a cluster up from nothing, as parallel as its dependencies allow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from testcluster import addons, controlplane, images, network, settings, workers
+from testcluster.api import Api, Object, collection
+from testcluster.health import not_ready
+from testcluster.layout import Layout, Machine
+from testcluster.machines import Running, boot, find
+from testcluster.pki import Authority
+
+API_SECONDS: Final = 60.0
+NODES_SECONDS: Final = 90.0
+DNS_REPLICAS: Final = 2
+
+Report = Callable[[str], None]
+
+
+def assemble(layout: Layout, bundle: Path, *, hold: int, report: Report) -> Api:
+    """Start every machine and component; returns when all nodes are Ready. Raises TimedOut, ClusterError."""
+    started = time.monotonic()
+
+    def done(what: str) -> None:
+        report(f"{time.monotonic() - started:5.1f} s  {what}")
+
+    authority = Authority(f"verticalmodel-test-{layout.name}")
+    controlplane.write_files(layout, authority)
+    switch = boot(layout.switch, bundle, hold=hold)
+    network.make_switch(layout, switch, hold=hold)
+    etcd_data = layout.etcd_data if layout.shape.etcd == "tmpfs" else None
+    control = boot(layout.control_plane, bundle, hold=hold, etcd_data=etcd_data)
+    network.connect(layout, switch, control, hold=hold)
+    controlplane.start_api(layout, control, hold=hold)
+    done("namespaces, network and certificates; etcd and API server started")
+    with ThreadPoolExecutor(max_workers=max(1, len(layout.nodes))) as pool:
+        nodes = [pool.submit(_bring_up, layout, node, switch, bundle, authority, hold) for node in layout.nodes]
+        api = Api.from_kubeconfig(layout.kubeconfig)
+        api.wait_ready(timeout=API_SECONDS)
+        done("API server ready")
+        controlplane.start_controllers(layout, control, hold=hold)
+        _apply(api, layout)
+        running = [node.result() for node in nodes]
+    done("containerd up and images imported")
+    for node in running:
+        workers.start_kubelet(layout, node, hold=hold)
+    if running:
+        start = controlplane.starter(layout, control, hold=hold)
+        start("local-path-provisioner", settings.local_path_provisioner())
+        _complete_nodes(api, layout, running, hold)
+        done(f"{len(running)} nodes Ready")
+    return api
+
+
+def _complete_nodes(api: Api, layout: Layout, running: list[Running], hold: int) -> None:
+    """Give each node its pod range and network agents as soon as it has registered; wait until all are Ready."""
+    expected = {node.machine.name: node for node in running}
+    completed: set[str] = set()
+
+    def look(nodes: list[Object]) -> bool | None:
+        names = {node["metadata"]["name"] for node in nodes} & expected.keys()
+        for name in sorted(names - completed):
+            pods = str(expected[name].machine.pods)
+            api.patch(f"{collection('Node')}/{name}", {"spec": {"podCIDR": pods, "podCIDRs": [pods]}})
+            workers.start_network_agents(layout, expected[name], hold=hold)
+            completed.add(name)
+        return True if completed == expected.keys() and not not_ready(nodes) else None
+
+    api.wait(collection("Node"), look, timeout=NODES_SECONDS, what="all nodes Ready")
+
+
+def power_on(layout: Layout, machine: Machine, bundle: Path, *, hold: int) -> None:
+    """Start a node that was switched off: same disk, new boot id, empty /run."""
+    switch = find(layout.switch)
+    if switch is None:
+        return
+    running = boot(machine, bundle, hold=hold)
+    network.connect(layout, switch, running, hold=hold)
+    workers.start_runtime(layout, running, hold=hold)
+    workers.start_kubelet(layout, running, hold=hold)
+    workers.start_network_agents(layout, running, hold=hold)
+
+
+def _bring_up(
+    layout: Layout,
+    machine: Machine,
+    switch: Running,
+    bundle: Path,
+    authority: Authority,
+    hold: int,
+) -> Running:
+    workers.write_files(layout, machine, authority)
+    running = boot(machine, bundle, hold=hold)
+    network.connect(layout, switch, running, hold=hold)
+    workers.start_runtime(layout, running, hold=hold)
+    images.load([machine], sorted((bundle / "images").glob("*.tar")), bundle)
+    return running
+
+
+def _apply(api: Api, layout: Layout) -> None:
+    manifests = [*addons.rights()]
+    if layout.nodes:
+        manifests += [*addons.storage(), *addons.dns(min(DNS_REPLICAS, len(layout.nodes)))]
+    for manifest in manifests:
+        api.apply(manifest)

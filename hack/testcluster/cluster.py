@@ -1,0 +1,211 @@
+"""A cluster as its users see it: bring it up, load images, switch nodes off and on, take it down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from testcluster import assembly, health, images, layout, machines, network, packages, records, teardown
+from testcluster.build import Builder, Toolchain, cache_folder
+from testcluster.errors import UsageError
+from testcluster.layout import Layout, Shape, check_name, free_slot
+from testcluster.locks import locked
+from testcluster.machines import Running
+from testcluster.records import Record
+
+UP_SECONDS = 300.0
+"""How long to wait for another process that is changing the same cluster."""
+
+Report = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster that was up when this object was made."""
+
+    layout: Layout
+
+    @classmethod
+    def up(cls, name: str = "vm", shape: Shape | None = None, *, report: Report = silent) -> Cluster:
+        """Bring a cluster up, or return the healthy one of that name and shape.
+
+        What a killed or half-dead predecessor left is removed first. Raises UsageError where the machine lacks
+        something or a healthy cluster of another shape has the name; ClusterError when the cluster does not come up
+        or does not pass its checks: it is left as it is, for `logs`, and the next `up` replaces it.
+        """
+        wanted = shape or Shape()
+        check_name(name)
+        require_root()
+        packages.check_installed()
+        bundle = build(wanted.kubernetes, report=report)
+        with locked(records.lock_path(name), timeout=UP_SECONDS, remove=True) as hold:
+            kept = _keep(name, wanted, report)
+            if kept is not None:
+                return _repowered(kept, hold=hold)
+            teardown.remove(name)
+            routes = network.routed()
+            record = records.reserve(name, wanted, str(bundle), lambda taken: free_slot(taken, routes))
+            assembly.assemble(record.layout, bundle, hold=hold, report=report)
+            record.up().save()
+            return cls(record.layout)
+
+    @classmethod
+    def find(cls, name: str = "vm") -> Cluster:
+        """The cluster of that name. Raises UsageError when there is none that was ever complete."""
+        record = Record.load(check_name(name))
+        if record is None or record.state != "up":
+            raise UsageError(f"there is no cluster {name!r}: `hack/cluster up --name {name}` makes one")
+        return cls(record.layout)
+
+    @property
+    def name(self) -> str:
+        return self.layout.name
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig; its server is reachable from this machine."""
+        return self.layout.kubeconfig
+
+    @property
+    def ca_certificate(self) -> Path:
+        """The cluster CA's certificate: it signs the API server, the kubelets and the clients."""
+        return self.layout.directory / "ca.crt"
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        return tuple(node.name for node in self.layout.nodes)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Address by machine name, the control plane's included; all reachable from this machine."""
+        return {machine.name: str(machine.address) for machine in self.layout.machines}
+
+    def load_image(self, *archives: Path) -> dict[str, bool]:
+        """Import docker-archives or OCI archives into every node that is on; what is there already is left out.
+
+        Returns `NODE/ARCHIVE` -> imported now.
+        """
+        record = self._record()
+        on = [node for node in self.layout.nodes if node.name not in record.powered_off]
+        return images.load(on, archives, Path(record.bundle))
+
+    def power_off(self, node: str) -> None:
+        """Pull a node's plug: its link goes down and every process on it dies at once, pods included."""
+        machine = self.layout.node(node)
+        with locked(records.lock_path(self.name), timeout=UP_SECONDS, remove=True) as hold:
+            self._record().switched(node, on=False).save()
+            switch = machines.find(self.layout.switch)
+            if switch is not None and machines.find(machine) is not None:
+                network.unplug(switch, machine, hold=hold)
+            machines.power_off(machine)
+
+    def power_on(self, node: str) -> None:
+        """Switch a node on again. Returns when its agents run; the node is Ready a few seconds later."""
+        self.layout.node(node)
+        with locked(records.lock_path(self.name), timeout=UP_SECONDS, remove=True) as hold:
+            _power_on(self._record(), node, hold=hold)
+
+    def enter(self, machine: str, argv: Sequence[str], *, mounts: bool = True) -> list[str]:
+        """The command line that runs `argv` on a machine as its root; without `mounts` it sees this host's files.
+
+        Raises UsageError when the machine is off.
+        """
+        return [*self._running(machine).enter(mounts=mounts), *argv]
+
+    def log(self, component: str, machine: str = "") -> Path:
+        """The log file of a component; on the control plane, or on the named machine. Raises UsageError."""
+        pattern = f"{machine or '*'}/{component}.log"
+        found = sorted(self.layout.logs.glob(pattern))
+        if len(found) == 1:
+            return found[0]
+        known = sorted(str(path.relative_to(self.layout.logs).with_suffix("")) for path in self.layout.logs.glob("*/*.log"))
+        raise UsageError(f"{component!r} is {'ambiguous' if found else 'unknown'}: name one of {', '.join(known)}")
+
+    def health(self) -> health.Health:
+        return health.look(self._record())
+
+    def down(self) -> None:
+        """Take the cluster away; nothing of it is left on the machine."""
+        down(self.name)
+
+    def _record(self) -> Record:
+        record = Record.load(self.name)
+        if record is None:
+            raise UsageError(f"cluster {self.name!r} is gone: `hack/cluster up --name {self.name}` makes it anew")
+        return record
+
+    def _running(self, name: str) -> Running:
+        place = self.layout.control_plane
+        machine = place if name == place.name else self.layout.node(name)
+        running = machines.find(machine)
+        if running is None:
+            raise UsageError(f"machine {name!r} of cluster {self.name!r} is switched off")
+        return running
+
+
+def build(kubernetes: str, *, report: Report) -> Path:
+    """Build what is missing for a Kubernetes version; returns the folder with all programs and images."""
+    return Builder(cache_folder(), Toolchain.find(), report).bundle(kubernetes)
+
+
+def down(name: str) -> None:
+    """Take a cluster away, or what a killed `up` or `down` left of one; fine if there is nothing."""
+    check_name(name)
+    require_root()
+    with locked(records.lock_path(name), timeout=UP_SECONDS, remove=True):
+        teardown.remove(name)
+
+
+def names() -> list[str]:
+    """Every cluster on this machine, half-made ones included."""
+    return records.names()
+
+
+def require_root() -> None:
+    """Raises UsageError when not root."""
+    if os.geteuid() != 0:
+        raise UsageError("root is needed for namespaces, mounts and cgroups: run `sudo hack/cluster ...`")
+
+
+def _keep(name: str, wanted: Shape, report: Report) -> Record | None:
+    """The record of the cluster if it is healthy. Raises UsageError if it is, but has another shape."""
+    record = Record.load(name)
+    if record is None:
+        if name in records.names():
+            report(f"removing what is left of cluster {name}")
+        return None
+    condition = health.look(record)
+    if condition.problems:
+        report(f"replacing cluster {name}: {'; '.join(condition.problems)}")
+        return None
+    if record.layout.shape != wanted:
+        raise UsageError(
+            f"cluster {name!r} is up as {record.layout.shape}, asked for {wanted}: "
+            f"run `hack/cluster down --name {name}` first, or choose another name",
+        )
+    report(f"cluster {name} is up and healthy")
+    return record
+
+
+def _repowered(record: Record, *, hold: int) -> Cluster:
+    for node in record.powered_off:
+        record = _power_on(record, node, hold=hold)
+    return Cluster(record.layout)
+
+
+def _power_on(record: Record, node: str, *, hold: int) -> Record:
+    machine = record.layout.node(node)
+    if machines.find(machine) is None:
+        assembly.power_on(record.layout, machine, Path(record.bundle), hold=hold)
+    switched = record.switched(node, on=True)
+    switched.save()
+    return switched
+
+
+__all__ = ["Cluster", "build", "down", "layout", "names", "require_root"]

@@ -1,0 +1,3 @@
+module verticalmodel.io/hack/testcluster/pause
+
+go 1.26.0

@@ -1,0 +1,32 @@
+"""What the prober trusts when it connects to a guard: the certificate authority of this installation."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+__all__ = ["Trust"]
+
+
+@dataclass(frozen=True)
+class Trust:
+    """TLS contexts of one set of authorities; building them costs milliseconds, so they are kept."""
+
+    verified: ssl.SSLContext
+    """TLS 1.3 only; chain and host name are verified."""
+    unverified: ssl.SSLContext
+    """TLS 1.3 only; never believed, only asked which certificate is shown."""
+
+    @classmethod
+    def from_pem(cls, pem: str) -> Trust:
+        """Trust the certificates in `pem` (one or more) and no others. Raises ValueError where it holds none."""
+        verified, unverified = (ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) for _ in range(2))
+        for context in (verified, unverified):
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+        unverified.check_hostname = False
+        unverified.verify_mode = ssl.CERT_NONE
+        try:
+            verified.load_verify_locations(cadata=pem)
+        except (ssl.SSLError, ValueError) as error:
+            raise ValueError("ca.crt holds no certificate; write one or more in PEM form") from error
+        return cls(verified, unverified)

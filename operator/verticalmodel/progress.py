@@ -1,0 +1,88 @@
+"""Roll-ups that speak of work rather than of clauses: Accepted, Progressing, Exposed, FailoverArmed, UpdatePending. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from verticalmodel.api import conditions
+from verticalmodel.facts import ObservedPod
+from verticalmodel.judge.verdict import Rollup
+from verticalmodel.plan import Plan, Refusal
+
+
+def accepted(planned: Plan | Refusal) -> Rollup:
+    """Whether the spec can be planned."""
+    if isinstance(planned, Refusal):
+        return Rollup(conditions.ACCEPTED, "False", planned.reason.value, planned.message)
+    return Rollup(conditions.ACCEPTED, "True", "Planned", "")
+
+
+def progressing(plan: Plan, digest: str, pods: Sequence[ObservedPod], now: datetime) -> Rollup:
+    """Whether pods still come, go or start; False/StartOverBudget where one takes longer than its start budget."""
+    alive = [pod for pod in pods if pod.serving]
+    late = [pod.name for pod in alive if not pod.ready and overruns_at(plan, pod) <= now]
+    if late:
+        return Rollup(
+            conditions.PROGRESSING,
+            "False",
+            "StartOverBudget",
+            f"not ready within {plan.start_budget_seconds} s of creation: {', '.join(late)}; "
+            "`kubectl describe pod` and `kubectl logs -c server` say what it waits for",
+        )
+    current = [pod for pod in alive if pod.template_digest == digest]
+    ready = sum(pod.ready for pod in current)
+    if len(current) != len(alive) or len(alive) != plan.replicas or ready != plan.replicas:
+        message = f"{ready} of {plan.replicas} pods of the current template are ready"
+        return Rollup(conditions.PROGRESSING, "True", "RollingOut", message)
+    return Rollup(conditions.PROGRESSING, "False", "Complete", "")
+
+
+def overruns_at(plan: Plan, pod: ObservedPod) -> datetime:
+    """When a pod that is still not ready has used up its start budget, counted from its creation."""
+    if pod.created_at is None:
+        return datetime.max.replace(tzinfo=UTC)
+    return pod.created_at + timedelta(seconds=plan.start_budget_seconds)
+
+
+def waiting(message: str) -> tuple[Rollup, Rollup]:
+    """Progressing and UpdatePending while something of the cluster has to move first."""
+    return (
+        Rollup(conditions.PROGRESSING, "True", "Waiting", message),
+        Rollup(conditions.UPDATE_PENDING, "Unknown", "Waiting", message),
+    )
+
+
+def refused() -> tuple[Rollup, Rollup]:
+    """Progressing and UpdatePending while the spec cannot be planned: nothing is changed, nothing is compared."""
+    message = "nothing is changed until the spec can be planned; see Accepted"
+    return (
+        Rollup(conditions.PROGRESSING, "False", "NotAccepted", message),
+        Rollup(conditions.UPDATE_PENDING, "Unknown", "NotAccepted", message),
+    )
+
+
+def exposed(url: str) -> Rollup:
+    """Whether clients outside the cluster can reach the model."""
+    return Rollup(conditions.EXPOSED, "False", "ClusterInternal", f"reachable inside the cluster only: {url}")
+
+
+def failover_armed(pods: Sequence[ObservedPod]) -> Rollup:
+    """Whether a standby is ready; never True without a drill."""
+    nodes = {pod.node for pod in pods if pod.serving and pod.ready}
+    if len(nodes) < 2:  # noqa: PLR2004 - one to fail, one to take over
+        message = "ready pods on fewer than two nodes; set spec.replicas to 2 or more"
+        return Rollup(conditions.FAILOVER_ARMED, "False", "NoStandby", message)
+    return Rollup(conditions.FAILOVER_ARMED, "Unknown", "NotMeasured", "pods are ready on two nodes; no drill has shown the switch")
+
+
+def update_pending(*, pending: bool) -> Rollup:
+    """Whether the pods would be made of something newer than what is pinned."""
+    if pending:
+        return Rollup(
+            conditions.UPDATE_PENDING,
+            "True",
+            "NewerTemplate",
+            "the operator or the runtime offers a newer pod template; set spec.update to a new value to take it",
+        )
+    return Rollup(conditions.UPDATE_PENDING, "False", "UpToDate", "")

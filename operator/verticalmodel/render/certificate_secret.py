@@ -1,0 +1,30 @@
+"""The Secret with the serving certificate. The key material is minted by the shell and passed through once."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from verticalmodel.api import names
+from verticalmodel.plan import Owner
+from verticalmodel.render.metadata import ROLE_CERTIFICATE, metadata
+
+
+def certificate_secret(owner: Owner, certificate_pem: bytes, key_pem: bytes) -> dict[str, Any]:
+    """A kubernetes.io/tls Secret, mounted by the guard only."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata(owner, names.child_name(owner.name, ROLE_CERTIFICATE), component=ROLE_CERTIFICATE),
+        "type": "kubernetes.io/tls",
+        "data": {
+            "tls.crt": base64.b64encode(certificate_pem).decode(),
+            "tls.key": base64.b64encode(key_pem).decode(),
+        },
+    }
+
+
+def server_names(owner: Owner, cluster_domain: str) -> tuple[str, ...]:
+    """DNS names of the serving certificate: every form under which the Service resolves inside the cluster."""
+    service = f"{owner.name}.{owner.namespace}"
+    return (f"{service}.svc", f"{service}.svc.{cluster_domain}", service, owner.name)

@@ -1,0 +1,27 @@
+"""All children of a model, in the order in which they are applied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from verticalmodel.plan import Plan
+from verticalmodel.render.deployment import deployment
+from verticalmodel.render.network_policy import network_policy
+from verticalmodel.render.pin import Pinned, controller_revision, guard_config_map
+from verticalmodel.render.service import service
+from verticalmodel.render.service_account import service_account
+
+
+def children(plan: Plan, pinned: Pinned) -> tuple[dict[str, Any], ...]:
+    """Manifests in kind order: what confines a pod exists before the pod does.
+
+    The certificate Secret is not among them: it holds key material, which is minted once and never rendered again.
+    """
+    return (
+        service_account(plan),
+        network_policy(plan),
+        guard_config_map(plan, pinned),
+        controller_revision(plan, pinned),
+        service(plan),
+        deployment(plan, pinned),
+    )

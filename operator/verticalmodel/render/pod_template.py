@@ -1,0 +1,152 @@
+"""The serving pod (DESIGN section 7): a guard that speaks TLS 1.3 to the world, a server that speaks to the guard.
+
+Admitted under Pod Security *restricted*. Requests equal limits, so that the pod is Guaranteed and a neighbour cannot take
+its share. Every probe goes through the guard: the server listens on 127.0.0.1 only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from verticalmodel.api import names
+from verticalmodel.plan import MODEL_MOUNT, Plan, selector
+from verticalmodel.render.metadata import ROLE_ACCOUNT, ROLE_CERTIFICATE
+
+RUN_AS = 65532
+GUARD_CONFIG_DIR = "/etc/guard/config"
+GUARD_TLS_DIR = "/etc/guard/tls"
+# Long enough for every kube-proxy to forget the pod (its minSyncPeriod is 1 s) before the server stops.
+DRAIN_SECONDS = 5
+_REPORTED_ONLY_SECONDS = 86400
+
+
+def pod_template(plan: Plan, guard_config: str) -> dict[str, Any]:
+    """The pod template without its digest; `guard_config` names the ConfigMap with the guard's files."""
+    return {
+        "metadata": {
+            "labels": {
+                **selector(plan.owner),
+                names.LABEL_MANAGED_BY: names.MANAGED_BY,
+                names.LABEL_MODEL_UID: plan.owner.uid,
+            },
+        },
+        "spec": {
+            "serviceAccountName": names.child_name(plan.owner.name, ROLE_ACCOUNT),
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "terminationGracePeriodSeconds": 30,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": RUN_AS,
+                "runAsGroup": RUN_AS,
+                "fsGroup": RUN_AS,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "topologySpreadConstraints": [
+                {
+                    "maxSkew": 1,
+                    "topologyKey": "kubernetes.io/hostname",
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {"matchLabels": selector(plan.owner)},
+                }
+            ],
+            "initContainers": [_guard(plan)],
+            "containers": [_server(plan)],
+            "volumes": _volumes(plan, guard_config),
+        },
+    }
+
+
+def _guard(plan: Plan) -> dict[str, Any]:
+    return {
+        "name": names.CONTAINER_GUARD,
+        "image": plan.platform.guard_image,
+        "imagePullPolicy": "IfNotPresent",
+        "restartPolicy": "Always",
+        "command": ["envoy"],
+        "args": [
+            "--config-path",
+            f"{GUARD_CONFIG_DIR}/bootstrap.json",
+            "--disable-hot-restart",
+            "--concurrency",
+            "1",
+            "--log-level",
+            "warning",
+        ],
+        "ports": [{"name": "https", "containerPort": names.GUARD_PORT, "protocol": "TCP"}],
+        "resources": _exactly(plan.runtime.guard.cpu, plan.runtime.guard.memory),
+        "startupProbe": {**_probe("/guard/live"), "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 30},
+        "livenessProbe": {**_probe("/guard/live"), "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 5},
+        "securityContext": _confined(),
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [
+            {"name": "guard-config", "mountPath": GUARD_CONFIG_DIR, "readOnly": True},
+            {"name": "certificate", "mountPath": GUARD_TLS_DIR, "readOnly": True},
+        ],
+    }
+
+
+def _server(plan: Plan) -> dict[str, Any]:
+    runtime = plan.runtime
+    budget = plan.start_budget_seconds if plan.restarts_on_overrun else _REPORTED_ONLY_SECONDS
+    return {
+        "name": names.CONTAINER_SERVER,
+        "image": runtime.image,
+        "imagePullPolicy": runtime.image_pull_policy,
+        "command": list(runtime.command),
+        **({"args": list(runtime.args)} if runtime.args else {}),
+        "env": [
+            {"name": "MODEL_NAME", "value": plan.owner.name},
+            {"name": "MODEL_PATH", "value": plan.model_path},
+            {"name": "SERVER_PORT", "value": str(runtime.port)},
+            {
+                "name": "CPU_LIMIT",
+                "valueFrom": {"resourceFieldRef": {"containerName": names.CONTAINER_SERVER, "resource": "limits.cpu"}},
+            },
+            *({"name": variable.name, "value": variable.value} for variable in runtime.env),
+        ],
+        "resources": _exactly(plan.cpu, plan.memory),
+        # The start budget runs from the pod's creation, this probe from the container's start: what the probe grants
+        # too much, the operator's own clock takes back.
+        "startupProbe": {**_probe("/healthz/ready"), "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": budget},
+        "readinessProbe": {**_probe("/healthz/ready"), "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 3},
+        # A busy server is not a dead one: ten seconds of silence, not one missed answer.
+        "livenessProbe": {**_probe("/healthz/live"), "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 5},
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+        "securityContext": _confined(),
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [
+            {"name": "model", "mountPath": MODEL_MOUNT, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a memory volume of this pod alone
+        ],
+    }
+
+
+def _volumes(plan: Plan, guard_config: str) -> list[dict[str, Any]]:
+    return [
+        {"name": "model", "persistentVolumeClaim": {"claimName": plan.claim, "readOnly": True}},
+        {
+            "name": "certificate",
+            "secret": {"secretName": names.child_name(plan.owner.name, ROLE_CERTIFICATE), "defaultMode": 0o440},
+        },
+        {"name": "guard-config", "configMap": {"name": guard_config, "defaultMode": 0o444}},
+        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
+    ]
+
+
+def _exactly(cpu: str, memory: str) -> dict[str, Any]:
+    amount = {"cpu": cpu, "memory": memory}
+    return {"requests": dict(amount), "limits": dict(amount)}
+
+
+def _confined() -> dict[str, Any]:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def _probe(path: str) -> dict[str, Any]:
+    return {"httpGet": {"path": path, "port": names.GUARD_PORT, "scheme": "HTTPS"}}

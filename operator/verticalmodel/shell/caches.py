@@ -1,0 +1,167 @@
+"""What the operator knows of the cluster: one informer per resource, and the answers to its own writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from time import monotonic
+from typing import Any, TypeVar
+
+from verticalmodel.api import names
+from verticalmodel.api.modelruntime import ModelRuntime
+from verticalmodel.api.operatingstandard import OperatingStandard
+from verticalmodel.kube import resources
+from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.informer import Informer
+from verticalmodel.kube.resources import Key, Resource
+from verticalmodel.shell import projection
+from verticalmodel.shell.children import BY_KIND
+from verticalmodel.shell.projection import Child, Packed, Pod, Revision
+
+V = TypeVar("V")
+
+OURS = {names.LABEL_MANAGED_BY: names.MANAGED_BY}
+_RELIST_SECONDS = 3600.0
+# A watch that has not shown our own write by then shows something newer: a deletion that fell into a gap.
+_ANSWER_SECONDS = 30.0
+
+Wake = Callable[[Key], None]
+"""Called with the key of a model whose surroundings changed."""
+
+
+class Caches:
+    """Informers over children, pods, evidence, runtimes and standards; `wake` runs for each model they concern.
+
+    Models themselves come from kopf (shell.events) by `put_model` and `drop_model`.
+    """
+
+    def __init__(self, api: ApiClient, wake: Wake) -> None:
+        self._wake = wake
+        self._models: dict[Key, tuple[int, Packed]] = {}
+        self._written: dict[tuple[Resource, Key], tuple[Child, float]] = {}
+        self._api = api
+        self.revisions: Informer[Revision] = self._owned(
+            resources.CONTROLLER_REVISIONS, projection.revision, lambda value: value.child.model, metadata_only=False
+        )
+        self.pods: Informer[Pod] = self._owned(
+            resources.PODS, projection.pod, lambda value: value.model, metadata_only=False
+        )
+        self.children: dict[Resource, Informer[Child]] = {
+            resource: self._owned(resource, projection.child, lambda value: value.model, metadata_only=True)
+            for resource in BY_KIND.values()
+            if resource is not resources.CONTROLLER_REVISIONS
+        }
+        self.evidence: Informer[tuple[str, Packed]] = Informer(
+            api,
+            resources.EVIDENCES,
+            projection.evidence,
+            index_by=lambda key, value: (key.namespace, value[0]),
+            on_change=lambda key, old, new: self._touched(key, *(value[0] for value in (old, new) if value is not None)),
+            relist_seconds=_RELIST_SECONDS,
+        )
+        self.runtimes: Informer[ModelRuntime] = Informer(
+            api, resources.MODEL_RUNTIMES, ModelRuntime.model_validate, on_change=self._all_touched
+        )
+        self.standards: Informer[OperatingStandard] = Informer(
+            api, resources.OPERATING_STANDARDS, _edition, on_change=self._all_touched
+        )
+
+    def informers(self) -> tuple[Informer[Any], ...]:
+        """All of them, to be run and waited for."""
+        return (self.runtimes, self.standards, self.evidence, self.revisions, self.pods, *self.children.values())
+
+    async def synced(self) -> None:
+        """Wait until every informer has listed once."""
+        await asyncio.gather(*(informer.synced.wait() for informer in self.informers()))
+
+    def put_model(self, key: Key, body: Mapping[str, Any]) -> None:
+        """Remember a model as an event or an answer to a write showed it; an older one than the known is ignored."""
+        version = projection.version_of(body)
+        known = self._models.get(key)
+        if known is None or version >= known[0]:
+            meta = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+            self._models[key] = (version, Packed.of({**body, "metadata": meta}))
+
+    def drop_model(self, key: Key) -> None:
+        """Forget a model that is gone."""
+        self._models.pop(key, None)
+
+    def model(self, key: Key) -> dict[str, Any] | None:
+        """The newest known body of a model."""
+        known = self._models.get(key)
+        return known[1].open() if known else None
+
+    def model_keys(self) -> tuple[Key, ...]:
+        """Every known model."""
+        return tuple(self._models)
+
+    def child(self, resource: Resource, key: Key) -> Child | None:
+        """The newest known state of a child: from the watch, or from the answer to our own write."""
+        seen = self._seen(resource, key)
+        answer = self._written.get((resource, key))
+        if answer is None:
+            return seen
+        written, at = answer
+        if (seen is not None and seen.version >= written.version) or monotonic() - at > _ANSWER_SECONDS:
+            del self._written[resource, key]
+            return seen
+        return written
+
+    def children_of(self, namespace: str, model: str) -> Iterable[tuple[Resource, Key, Child]]:
+        """Every cached child that bears the model's label."""
+        for resource, informer in self.children.items():
+            for key, value in informer.group((namespace, model)).items():
+                yield resource, key, value
+        for key, revision in self.revisions.group((namespace, model)).items():
+            yield resources.CONTROLLER_REVISIONS, key, revision.child
+
+    def saw(self, resource: Resource, obj: Mapping[str, Any]) -> None:
+        """Remember the answer to a write until the watch catches up."""
+        self._written[resource, resources.key_of(dict(obj))] = (projection.child(obj), monotonic())
+
+    def _seen(self, resource: Resource, key: Key) -> Child | None:
+        if resource is resources.CONTROLLER_REVISIONS:
+            revision = self.revisions.get(key)
+            return revision.child if revision else None
+        return self.children[resource].get(key)
+
+    def _owned(
+        self,
+        resource: Resource,
+        project: Callable[[dict[str, Any]], V],
+        model_of: Callable[[V], str],
+        *,
+        metadata_only: bool,
+    ) -> Informer[V]:
+        def group(key: Key, value: V) -> Hashable:
+            return (key.namespace, model_of(value))
+
+        def changed(key: Key, old: V | None, new: V | None) -> None:
+            if new is None:
+                # Gone for certain: an answer to an earlier write must not bring it back.
+                self._written.pop((resource, key), None)
+            self._touched(key, *(model_of(value) for value in (old, new) if value is not None))
+
+        return Informer(
+            self._api,
+            resource,
+            project,
+            labels=OURS,
+            metadata_only=metadata_only,
+            index_by=group,
+            on_change=changed,
+            relist_seconds=_RELIST_SECONDS,
+        )
+
+    def _touched(self, key: Key, *models: str) -> None:
+        for model in {name for name in models if name}:
+            self._wake(Key(key.namespace, model))
+
+    def _all_touched(self, *_: object) -> None:
+        for key in self._models:
+            self._wake(key)
+
+
+def _edition(obj: dict[str, Any]) -> OperatingStandard:
+    # Its status changes with every platform-wide verdict and is nothing that judging a model reads.
+    return OperatingStandard.model_validate({**obj, "status": {}})

@@ -1,0 +1,140 @@
+"""Server-side apply of the children in kind order, repair of drift, and pruning after the last apply (DESIGN section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+import structlog
+
+from verticalmodel.api import names
+from verticalmodel.evidence import sha256_of
+from verticalmodel.kube import resources
+from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.resources import Key, Resource
+from verticalmodel.ownership import body_of, has_additions, ownership, owns_all, removal_patch
+from verticalmodel.plan import Owner
+from verticalmodel.shell.projection import Child
+
+_LOG = structlog.get_logger(__name__)
+
+BY_KIND: Mapping[str, Resource] = {
+    resource.kind: resource
+    for resource in (
+        resources.SERVICE_ACCOUNTS,
+        resources.NETWORK_POLICIES,
+        resources.CONFIG_MAPS,
+        resources.CONTROLLER_REVISIONS,
+        resources.SERVICES,
+        resources.DEPLOYMENTS,
+    )
+}
+"""Kinds of children that the operator may list; Secrets are not among them on purpose."""
+
+
+class Waiting(Exception):  # noqa: N818 - not an error: the world has to move first
+    """The pass cannot go on yet; the message becomes the reason of Progressing, `delay` is in seconds."""
+
+    def __init__(self, message: str, delay: float) -> None:
+        super().__init__(message)
+        self.delay = delay
+
+
+class Action(Enum):
+    """What a child needs."""
+
+    NOTHING = "nothing"
+    APPLY = "apply"
+    WAIT = "wait"
+
+
+class Store(Protocol):
+    """The caches, as far as applying needs them."""
+
+    def child(self, resource: Resource, key: Key) -> Child | None:
+        """The newest known state of a child."""
+
+    def children_of(self, namespace: str, model: str) -> Iterable[tuple[Resource, Key, Child]]:
+        """Every cached child that bears the model's label."""
+
+    def saw(self, resource: Resource, obj: Mapping[str, Any]) -> None:
+        """Remember the answer to a write until the watch catches up."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Writes of one pass."""
+
+    applied: int = 0
+    removed: int = 0
+
+
+def action(have: Child | None, manifest: Mapping[str, Any], applied_hash: str, owner_uid: str) -> Action:
+    """What a child needs, decided from what the caches show of it."""
+    if have is None:
+        return Action.APPLY
+    if have.deleting or have.owner_uid not in ("", owner_uid):
+        return Action.WAIT
+    if have.applied_hash != applied_hash:
+        return Action.APPLY
+    fields = have.ownership
+    return Action.NOTHING if owns_all(fields.own, body_of(manifest)) and not has_additions(fields) else Action.APPLY
+
+
+def hashed(manifest: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The manifest with its own hash as an annotation, and the hash."""
+    digest = sha256_of(manifest)
+    meta = manifest["metadata"]
+    annotations = {**meta.get("annotations", {}), names.ANNOTATION_APPLIED_HASH: digest}
+    return {**manifest, "metadata": {**meta, "annotations": annotations}}, digest
+
+
+async def apply_children(
+    api: ApiClient, store: Store, owner: Owner, manifests: Sequence[Mapping[str, Any]], *, settled: bool
+) -> Counts:
+    """Bring every child to its manifest, then prune what is no longer wanted.
+
+    `settled` says that no live pod was made from another template, so that old templates and configuration may go.
+    Raises Waiting while an object of a previous model of that name is in the way, and ApiError.
+    """
+    applied = 0
+    for manifest in manifests:
+        marked, digest = hashed(manifest)
+        resource = BY_KIND[manifest["kind"]]
+        key = Key(owner.namespace, manifest["metadata"]["name"])
+        needed = action(store.child(resource, key), marked, digest, owner.uid)
+        if needed is Action.WAIT:
+            raise Waiting(f"{resource.kind} {key.name} of the previous model of this name is still being removed", 1.0)
+        if needed is Action.APPLY:
+            await _apply(api, store, resource, key, marked)
+            applied += 1
+    wanted = {(BY_KIND[manifest["kind"]], manifest["metadata"]["name"]) for manifest in manifests}
+    return Counts(applied, await _prune(api, store, owner, wanted, settled=settled))
+
+
+async def _apply(api: ApiClient, store: Store, resource: Resource, key: Key, manifest: Mapping[str, Any]) -> None:
+    live = await api.apply(resource, manifest)
+    # Only now, with every field of ours back, is the rest somebody else's addition.
+    patch = removal_patch(live, ownership(live["metadata"].get("managedFields") or [], names.MANAGER_CHILDREN))
+    if patch:
+        live = await api.patch_json(resource, key, patch)
+        _LOG.warning("foreign fields removed", kind=resource.kind, name=key.name, namespace=key.namespace, fields=[step["path"] for step in patch[1:]])
+    store.saw(resource, live)
+
+
+async def _prune(
+    api: ApiClient, store: Store, owner: Owner, wanted: set[tuple[Resource, str]], *, settled: bool
+) -> int:
+    removed = 0
+    for resource, key, have in list(store.children_of(owner.namespace, owner.name)):
+        kept_for_old_pods = resource in (resources.CONFIG_MAPS, resources.CONTROLLER_REVISIONS) and not settled
+        if have.owner_uid != owner.uid or have.deleting or (resource, key.name) in wanted or kept_for_old_pods:
+            continue
+        removed += await api.delete(resource, key, uid=have.uid)
+        _LOG.info("pruned", kind=resource.kind, name=key.name, namespace=key.namespace)
+    return removed
+
+
+__all__ = ["BY_KIND", "Action", "Counts", "Store", "Waiting", "action", "apply_children", "hashed"]

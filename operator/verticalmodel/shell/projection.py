@@ -1,0 +1,167 @@
+"""What the caches keep of an object: small values instead of bodies (DESIGN section 5). Pure functions of wire objects."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from verticalmodel.api import names
+from verticalmodel.api.evidence import Evidence
+from verticalmodel.facts import ObservedContainer, ObservedPod, Pin
+from verticalmodel.ownership import Ownership, ownership
+
+_HOST_FLAGS = ("hostPID", "hostIPC", "hostNetwork", "shareProcessNamespace")
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A JSON value, compressed: a thousand models with 40 conditions each would not fit the memory goal otherwise."""
+
+    data: bytes
+
+    @classmethod
+    def of(cls, value: Any) -> Packed:
+        """Compress any JSON value."""
+        return cls(zlib.compress(orjson.dumps(value), 1))
+
+    def open(self) -> Any:
+        """The value again."""
+        return orjson.loads(zlib.decompress(self.data))
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A child object, as its metadata shows it."""
+
+    uid: str
+    version: int
+    owner_uid: str
+    model: str
+    component: str
+    applied_hash: str
+    deleting: bool
+    fields: Packed
+    """managedFields: who set what."""
+
+    @property
+    def ownership(self) -> Ownership:
+        """Our half and the others' half of managedFields."""
+        return ownership(self.fields.open(), names.MANAGER_CHILDREN)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A ControllerRevision: a child that also remembers a pinned template."""
+
+    child: Child
+    number: int
+    packed: Packed
+
+    def pin(self) -> Pin:
+        """The pinned template."""
+        name, key, data = self.packed.open()
+        return Pin(name, key, self.number, data["template"], data["guard"])
+
+
+def version_of(obj: Mapping[str, Any]) -> int:
+    """resourceVersion as a number: comparable within one resource (KEP-5504)."""
+    return int(obj["metadata"]["resourceVersion"])
+
+
+def child(obj: Mapping[str, Any]) -> Child:
+    """Projection of any child from its metadata."""
+    meta = obj["metadata"]
+    labels = meta.get("labels") or {}
+    owner = next((ref["uid"] for ref in meta.get("ownerReferences") or () if ref.get("controller")), "")
+    return Child(
+        uid=meta["uid"],
+        version=version_of(obj),
+        owner_uid=owner,
+        model=labels.get(names.LABEL_MODEL, ""),
+        component=labels.get(names.LABEL_COMPONENT, ""),
+        applied_hash=(meta.get("annotations") or {}).get(names.ANNOTATION_APPLIED_HASH, ""),
+        deleting="deletionTimestamp" in meta,
+        fields=Packed.of(meta.get("managedFields") or []),
+    )
+
+
+def revision(obj: Mapping[str, Any]) -> Revision:
+    """Projection of a ControllerRevision."""
+    meta = obj["metadata"]
+    key = (meta.get("annotations") or {}).get(names.ANNOTATION_PIN, "")
+    return Revision(child(obj), obj["revision"], Packed.of((meta["name"], key, obj.get("data") or {})))
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A serving pod and the model it belongs to."""
+
+    model: str
+    observed: ObservedPod
+
+
+def pod(obj: Mapping[str, Any]) -> Pod:
+    """Projection of a pod."""
+    meta, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
+    statuses = {
+        entry["name"]: entry
+        for field in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+        for entry in status.get(field) or ()
+    }
+    beside = [
+        *(entry for entry in spec.get("initContainers") or () if entry.get("restartPolicy") == "Always"),
+        *spec["containers"],
+        *(spec.get("ephemeralContainers") or ()),
+    ]
+    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
+    return Pod(
+        model=(meta.get("labels") or {}).get(names.LABEL_MODEL, ""),
+        observed=ObservedPod(
+            name=meta["name"],
+            uid=meta["uid"],
+            node=spec.get("nodeName") or "",
+            ip=status.get("podIP") or "",
+            phase=status.get("phase") or "Unknown",
+            ready=conditions.get("Ready") == "True",
+            deleting="deletionTimestamp" in meta,
+            template_digest=(meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_DIGEST, ""),
+            shares_host=tuple(flag for flag in _HOST_FLAGS if spec.get(flag)),
+            containers=tuple(_container(entry, statuses.get(entry["name"], {})) for entry in beside),
+            created_at=datetime.fromisoformat(meta["creationTimestamp"]),
+        ),
+    )
+
+
+def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObservedContainer:
+    state = status.get("state") or {}
+    ended = (status.get("lastState") or {}).get("terminated") or state.get("terminated") or {}
+    in_force = (status.get("resources") or {}).get("limits") or (spec.get("resources") or {}).get("limits") or {}
+    return ObservedContainer(
+        name=spec["name"],
+        container_id=(status.get("containerID") or "").partition("://")[2],
+        running="running" in state,
+        limits=dict(in_force),
+        restarts=status.get("restartCount", 0),
+        waiting_reason=(state.get("waiting") or {}).get("reason", ""),
+        exit_message=(ended.get("message") or "")[:512],
+    )
+
+
+def evidence(obj: Mapping[str, Any]) -> tuple[str, Packed]:
+    """Projection of an Evidence object: the subject's name, and the body with the API server's own time in it."""
+    meta = obj["metadata"]
+    written = [entry["time"] for entry in meta.get("managedFields") or () if entry.get("time")]
+    kept = {key: meta[key] for key in ("name", "namespace", "uid", "labels", "creationTimestamp") if key in meta}
+    if written:
+        kept["managedAt"] = max(written)
+    return obj["spec"]["subject"]["name"], Packed.of({"metadata": kept, "spec": obj["spec"]})
+
+
+def read_evidence(packed: Packed) -> Evidence:
+    """The typed Evidence object."""
+    return Evidence.model_validate(packed.open())

@@ -1,0 +1,45 @@
+"""Claims about the built-in certificate authority."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import PolicyBuilder, Store
+from verticalmodel.shell.issuer import issue, load_authority, new_authority, renew_after
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+NAMES = ("m.ns.svc", "m.ns.svc.cluster.local")
+
+
+def test_a_serving_certificate_verifies_for_its_names_and_lives_90_days() -> None:
+    authority = new_authority(NOW)
+    serving = issue(authority, NAMES, NOW)
+    leaf = x509.load_pem_x509_certificate(serving.certificate_pem)
+    for name in NAMES:
+        verifier = PolicyBuilder().store(Store([authority.certificate])).time(NOW).build_server_verifier(x509.DNSName(name))
+        verifier.verify(leaf, [])
+    assert leaf.not_valid_after_utc == serving.not_after == NOW + timedelta(days=90)
+    usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]
+
+
+def test_renewal_is_due_after_two_thirds_of_the_life() -> None:
+    assert renew_after(NOW + timedelta(days=90)) == NOW + timedelta(days=60)
+
+
+def test_a_stored_authority_is_the_same_one() -> None:
+    authority = new_authority(NOW)
+    assert load_authority(authority.certificate_pem, authority.key_pem).fingerprint == authority.fingerprint
+
+
+def test_halves_of_two_authorities_are_refused() -> None:
+    with pytest.raises(ValueError, match="does not belong"):
+        load_authority(new_authority(NOW).certificate_pem, new_authority(NOW).key_pem)
+
+
+def test_no_key_material_shows_in_a_repr() -> None:
+    authority = new_authority(NOW)
+    assert "PRIVATE" not in repr(authority) + repr(issue(authority, NAMES, NOW))
