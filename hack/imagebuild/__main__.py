@@ -7,12 +7,13 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from imagebuild.building import build, current
 from imagebuild.catalogue import IMAGES, PACKAGES
 from imagebuild.engines import Engine, MissingProgramError, pick
-from imagebuild.store import Store
+from imagebuild.store import Built, Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,27 +46,32 @@ def _build(arguments: argparse.Namespace, store: Store, engine: Engine) -> int:
     def report(line: str) -> None:
         print(f"[{time.monotonic() - started:6.1f}s] {line}", file=sys.stderr, flush=True)
 
-    build(ROOT, store, engine, arguments.names or IMAGES, report)
+    _show(build(ROOT, store, engine, arguments.names or IMAGES, report), arguments.output)
     return 0
 
 
 def _list(arguments: argparse.Namespace, store: Store, engine: Engine) -> int:
-    rows = {
-        name: {
-            "reference": built.reference,
-            "archive": str(built.archive),
-            "built": built.archive.exists(),
-            "bytes": built.archive.stat().st_size if built.archive.exists() else None,
-        }
-        for name, built in current(ROOT, store, engine).items()
-    }
-    if arguments.output == "json":
-        print(json.dumps(rows, indent=2))
-        return 0
-    for row in rows.values():
-        size = f"{row['bytes'] / 1e6:.0f} MB" if isinstance(row["bytes"], int) else "not built"
-        print(f"{row['reference']}  {size}  {row['archive']}")
+    _show(current(ROOT, store, engine), arguments.output)
     return 0
+
+
+def _show(images: Mapping[str, Built], output: str) -> None:
+    sizes = {name: built.archive.stat().st_size if built.archive.exists() else None for name, built in images.items()}
+    if output == "json":
+        rows = {
+            name: {
+                "reference": built.reference,
+                "archive": str(built.archive),
+                "built": sizes[name] is not None,
+                "bytes": sizes[name],
+            }
+            for name, built in images.items()
+        }
+        print(json.dumps(rows, indent=2))
+        return
+    for name, built in images.items():
+        size = sizes[name]
+        print(f"{built.reference}  {'not built' if size is None else f'{size / 1e6:.0f} MB'}  {built.archive}")
 
 
 def _path(arguments: argparse.Namespace, store: Store, engine: Engine) -> int:
@@ -81,9 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="hack/images", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     building = commands.add_parser("build", help="build what is missing (all images, or those named)")
-    building.add_argument("names", nargs="*", choices=[*IMAGES, []], metavar="NAME")
+    building.add_argument("names", nargs="*", choices=[*IMAGES, []], metavar="NAME", help=", ".join(IMAGES))
     listing = commands.add_parser("list", help="references and archives at the present content")
-    listing.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    for command in (building, listing):
+        command.add_argument("-o", "--output", choices=("table", "json"), default="table")
     path = commands.add_parser("path", help="an image's archive")
     path.add_argument("name", choices=list(IMAGES), metavar="NAME")
     commands.add_parser("packages", help="Debian packages that a build without Docker needs")

@@ -19,6 +19,8 @@ _CLEANUP = (
     'rm -rf "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/apt/apt.conf.d/99mmdebstrap'
     ' "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/log/* "$1"/var/cache/ldconfig/aux-cache'
     ' "$1"/etc/machine-id "$1"/etc/hostname "$1"/etc/resolv.conf'
+    # No container of ours may gain rights, so nothing in it needs to offer them.
+    '; find "$1" -xdev -type f -perm /6000 -exec chmod a-s {} +'
 )
 
 

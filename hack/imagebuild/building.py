@@ -10,7 +10,7 @@ from pathlib import Path
 from imagebuild.catalogue import IMAGES, Image
 from imagebuild.context import content_tag, freeze
 from imagebuild.engines import Engine
-from imagebuild.store import KEPT_ARCHIVES, Built, Store
+from imagebuild.store import Built, Store
 
 Report = Callable[[str], None]
 
@@ -30,8 +30,7 @@ def build(root: Path, store: Store, engine: Engine, names: Iterable[str], report
     wanted = current(root, store, engine, names)
     missing = []
     for name, built in wanted.items():
-        if built.archive.exists():
-            store.touch(built)
+        if store.use(built):
             report(f"{name}: unchanged, {_size(built)}")
         else:
             missing.append(name)
@@ -52,12 +51,12 @@ def _build_one(image: Image, root: Path, store: Store, engine: Engine, report: R
         context = Path(folder)
         freeze(image, root, context)
         built = store.built(image.name, content_tag(context, engine.base))
-        if built.archive.exists():
+        if store.use(built):
             report(f"{image.name}: another build made it, {_size(built)}")
             return built
         engine.build(context, image.dockerfile, built)
     report(f"{image.name}: built in {time.monotonic() - started:.1f} s, {_size(built)}")
-    for old in store.archived(image.name)[KEPT_ARCHIVES:]:
+    for old in store.outdated(image.name):
         old.archive.unlink(missing_ok=True)
         engine.forget(old)
     return built

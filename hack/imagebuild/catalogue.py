@@ -26,7 +26,7 @@ class Image:
         return f"operator/images/{self.name}.Dockerfile"
 
     def files(self, root: Path) -> Iterator[str]:
-        """Every file that goes into the build, relative to `root`, sorted. Raises FileNotFoundError for a missing input."""
+        """Every file that goes into the build, relative to `root`, sorted. Raises FileNotFoundError for one missing."""
         found = {self.dockerfile}
         for name in self.inputs:
             path = root / name

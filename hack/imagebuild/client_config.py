@@ -25,7 +25,7 @@ _APT_SETTING = re.compile(r'^(Acquire::(?:https?|ftp)::[^ ]+|Acquire::Retries) "
 
 
 def pip_settings() -> dict[str, str]:
-    """pip's network settings on this machine, from its own `config list`; none when there is no pip."""
+    """Network settings of pip on this machine, from its own `config list`; none when there is no pip."""
     listing = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
     )
@@ -64,7 +64,7 @@ def ca_bundle(environ: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def apt_options() -> list[str]:
-    """apt's proxy, certificate and retry settings on this machine, as configuration lines."""
+    """Proxy, certificate and retry settings of apt on this machine, as configuration lines."""
     return parse_apt_options(_output("apt-config", "dump"))
 
 

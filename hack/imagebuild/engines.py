@@ -91,7 +91,9 @@ class Buildah:
         with tempfile.TemporaryDirectory(dir=self.store.scratch) as folder:
             root = Path(folder) / "base.tar"
             base.assemble(root, self.store.scratch)
-            (Path(folder) / "Dockerfile").write_text("FROM scratch\nADD base.tar /\nENV PATH=/usr/sbin:/usr/bin:/sbin:/bin\n")
+            (Path(folder) / "Dockerfile").write_text(
+                "FROM scratch\nADD base.tar /\nENV PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"
+            )
             self._buildah("build", "--quiet", "--timestamp", "0", "-t", self.base, ".", cwd=Path(folder))
 
     def _buildah(self, *arguments: str, cwd: Path | None = None, check: bool = True) -> int:

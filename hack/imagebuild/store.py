@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from pathlib import Path
 from imagebuild.catalogue import REPOSITORY
 
 KEPT_ARCHIVES = 3
-"""Contents kept per image; older ones go when a new one is saved."""
+"""Contents kept per image; others go when a new one is saved and they have not been used for KEPT_SECONDS."""
+KEPT_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,18 @@ class Store:
         contents = [(path.stem.removeprefix(f"{name}-"), path) for path in found]
         return [Built(name, tag, path) for tag, path in contents if "-" not in tag]
 
-    def touch(self, built: Built) -> None:
-        """Count as used now, so that it is among the last to go."""
-        os.utime(built.archive)
+    def use(self, built: Built) -> bool:
+        """Whether the archive is there; if so it counts as used now, and is among the last to go."""
+        try:
+            os.utime(built.archive)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def outdated(self, name: str) -> list[Built]:
+        """What of an image may go: not among the last few used, and not used lately by someone still loading it."""
+        limit = time.time() - KEPT_SECONDS
+        return [built for built in self.archived(name)[KEPT_ARCHIVES:] if built.archive.stat().st_mtime < limit]
 
     @contextmanager
     def locked(self) -> Iterator[bool]:

@@ -25,7 +25,9 @@ def main() -> int:
         return 0
     if same_outcome(json.loads(arguments.path.read_text(encoding="utf-8")), generated):
         return 0
-    print(f"{arguments.path} is not what training gives; write it anew: python -m sample_model heldout", file=sys.stderr)
+    print(
+        f"{arguments.path} is not what training gives; write it anew: python -m sample_model heldout", file=sys.stderr
+    )
     return 1
 
 

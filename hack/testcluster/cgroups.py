@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from testcluster.errors import ClusterError, TimedOut
+from testcluster.errors import ClusterError, TimedOutError
 from testcluster.processes import Process, end
 
 ROUNDS: Final = 50
@@ -77,23 +77,23 @@ class Hierarchies:
         }
 
     def kill(self, group: str) -> None:
-        """End every process in the cgroup and below, those they start meanwhile included. Raises TimedOut."""
+        """End every process in the cgroup and below, those they start meanwhile included. Raises TimedOutError."""
         for _ in range(ROUNDS):
             living = self.processes(group)
             if not living:
                 return
             end(living)
-        raise TimedOut(f"cgroup {group}: processes keep appearing: {sorted(p.command for p in living)}")
+        raise TimedOutError(f"cgroup {group}: processes keep appearing: {sorted(p.command for p in living)}")
 
     def remove(self, group: str, *, timeout: float = 10.0) -> None:
-        """Remove the cgroup and all below it from every hierarchy. Raises TimedOut if one stays busy."""
+        """Remove the cgroup and all below it from every hierarchy. Raises TimedOutError if one stays busy."""
         deadline = time.monotonic() + timeout
         for mount in self.mounts:
             top = mount / group.lstrip("/")
             for folder in _deepest_first(top):
                 while not _removed(folder):
                     if time.monotonic() > deadline:
-                        raise TimedOut(f"cgroup {folder} is still busy after {timeout:.0f} s")
+                        raise TimedOutError(f"cgroup {folder} is still busy after {timeout:.0f} s")
                     time.sleep(0.02)
 
     def folders(self, group: str) -> list[Path]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from testcluster import assembly, health, images, layout, machines, network, packages, records, teardown
+from testcluster import assembly, health, images, layout, limits, machines, network, packages, proofs, records, teardown
+from testcluster.api import Api
 from testcluster.build import Builder, Toolchain, cache_folder
-from testcluster.errors import UsageError
+from testcluster.errors import ClusterError, UsageError
 from testcluster.layout import Layout, Shape, check_name, free_slot
 from testcluster.locks import locked
 from testcluster.machines import Running
@@ -43,6 +44,7 @@ class Cluster:
         check_name(name)
         require_root()
         packages.check_installed()
+        limits.raise_inotify(report)
         bundle = build(wanted.kubernetes, report=report)
         with locked(records.lock_path(name), timeout=UP_SECONDS, remove=True) as hold:
             kept = _keep(name, wanted, report)
@@ -51,7 +53,9 @@ class Cluster:
             teardown.remove(name)
             routes = network.routed()
             record = records.reserve(name, wanted, str(bundle), lambda taken: free_slot(taken, routes))
-            assembly.assemble(record.layout, bundle, hold=hold, report=report)
+            api = assembly.assemble(record.layout, bundle, hold=hold, report=report)
+            if wanted.nodes:
+                _prove(record.layout, api, report)
             record.up().save()
             return cls(record.layout)
 
@@ -60,6 +64,14 @@ class Cluster:
         """The cluster of that name. Raises UsageError when there is none that was ever complete."""
         record = Record.load(check_name(name))
         if record is None or record.state != "up":
+            raise UsageError(f"there is no cluster {name!r}: `hack/cluster up --name {name}` makes one")
+        return cls(record.layout)
+
+    @classmethod
+    def of_any_state(cls, name: str) -> Cluster:
+        """The cluster of that name, complete or not, for looking at its logs. Raises UsageError when there is none."""
+        record = Record.load(check_name(name))
+        if record is None:
             raise UsageError(f"there is no cluster {name!r}: `hack/cluster up --name {name}` makes one")
         return cls(record.layout)
 
@@ -120,12 +132,17 @@ class Cluster:
 
     def log(self, component: str, machine: str = "") -> Path:
         """The log file of a component; on the control plane, or on the named machine. Raises UsageError."""
-        pattern = f"{machine or '*'}/{component}.log"
-        found = sorted(self.layout.logs.glob(pattern))
+        found = sorted(self.layout.logs.glob(f"{machine or '*'}/{component}.log"))
         if len(found) == 1:
             return found[0]
-        known = sorted(str(path.relative_to(self.layout.logs).with_suffix("")) for path in self.layout.logs.glob("*/*.log"))
-        raise UsageError(f"{component!r} is {'ambiguous' if found else 'unknown'}: name one of {', '.join(known)}")
+        problem = "on several machines: name one of" if found else "not there: these are"
+        raise UsageError(f"a log of {component!r} is {problem} {', '.join(self.logs())}")
+
+    def logs(self) -> list[str]:
+        """Every log of the cluster, as MACHINE/COMPONENT."""
+        return sorted(
+            str(path.relative_to(self.layout.logs).with_suffix("")) for path in self.layout.logs.glob("*/*.log")
+        )
 
     def health(self) -> health.Health:
         return health.look(self._record())
@@ -193,6 +210,18 @@ def _keep(name: str, wanted: Shape, report: Report) -> Record | None:
     return record
 
 
+def _prove(place: Layout, api: Api, report: Report) -> None:
+    findings = proofs.prove(place, api)
+    for finding in findings:
+        report(f"{'FAILED' if finding.failure else 'proven'}   {finding.claim}: {finding.failure or finding.seen}")
+    failed = [finding.claim for finding in findings if finding.failure]
+    if failed:
+        raise ClusterError(
+            f"cluster {place.name!r} runs, but this does not hold: {'; '.join(failed)}. It is left as it is: "
+            f"see `hack/cluster logs --name {place.name}`, then `hack/cluster down --name {place.name}`",
+        )
+
+
 def _repowered(record: Record, *, hold: int) -> Cluster:
     for node in record.powered_off:
         record = _power_on(record, node, hold=hold)
@@ -201,7 +230,7 @@ def _repowered(record: Record, *, hold: int) -> Cluster:
 
 def _power_on(record: Record, node: str, *, hold: int) -> Record:
     machine = record.layout.node(node)
-    if machines.find(machine) is None:
+    if node in record.powered_off:
         assembly.power_on(record.layout, machine, Path(record.bundle), hold=hold)
     switched = record.switched(node, on=True)
     switched.save()

@@ -11,11 +11,11 @@ class UsageError(ClusterError):
     """The request itself is wrong: a bad name, a shape that differs, a missing privilege or tool."""
 
 
-class TimedOut(ClusterError):
+class TimedOutError(ClusterError):
     """Something that should have happened did not happen in time."""
 
 
-class CommandFailed(ClusterError):
+class CommandError(ClusterError):
     """A helper program ended with a non-zero status."""
 
     def __init__(self, argv: list[str], status: int, output: str) -> None:

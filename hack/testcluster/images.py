@@ -20,7 +20,7 @@ def load(nodes: Sequence[Machine], archives: Sequence[Path], bundle: Path) -> di
     """Import the archives into every node at once; an archive that a node has already is left out.
 
     Returns `NODE/ARCHIVE` -> whether it was imported. Raises UsageError for a file that is no image archive,
-    CommandFailed when containerd refuses.
+    CommandError when containerd refuses.
     """
     known = {archive: identity(archive) for archive in archives}
     with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
@@ -53,7 +53,7 @@ def _digests(control: list[str], references: tuple[str, ...]) -> dict[str, str]:
 def canonical(reference: str) -> str:
     """The full form of an image reference: `name` is `docker.io/library/name:latest`."""
     name, _, digest = reference.partition("@")
-    first, slash, rest = name.partition("/")
+    first, slash, _ = name.partition("/")
     has_host = slash and ("." in first or ":" in first or first == "localhost")
     if not has_host:
         name = f"docker.io/{name}" if slash else f"docker.io/library/{name}"

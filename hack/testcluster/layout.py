@@ -198,4 +198,6 @@ def free_slot(taken: set[int], routes: list[ipaddress.IPv4Network]) -> int:
         probe = Layout("probe", slot, Shape(nodes=0))
         if slot not in taken and not any(r.overlaps(probe.subnet) or r.overlaps(probe.pods) for r in routes):
             return slot
-    raise UsageError(f"no free network slot among {len(SLOTS)}: `hack/cluster status` lists the clusters that hold them")
+    raise UsageError(
+        f"no free network slot among {len(SLOTS)}: `hack/cluster status` lists the clusters that hold them"
+    )

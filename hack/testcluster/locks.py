@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from testcluster.errors import TimedOut
+from testcluster.errors import TimedOutError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,13 +23,13 @@ def locked(path: Path, *, timeout: float, remove: bool = False) -> Iterator[int]
 
     A child process that inherits the descriptor keeps the lock until it ends or closes it. That is used on
     purpose: whoever takes the lock next knows that no helper of a killed predecessor is still at work.
-    With `remove` the file is taken away on release. Raises TimedOut after `timeout` seconds.
+    With `remove` the file is taken away on release. Raises TimedOutError after `timeout` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout
     while (descriptor := _try_lock(path)) is None:
         if time.monotonic() > deadline:
-            raise TimedOut(f"{path} is still held after {timeout:.0f} s by {_holder(path)}")
+            raise TimedOutError(f"{path} is still held after {timeout:.0f} s by {_holder(path)}")
         time.sleep(POLL_SECONDS)
     try:
         os.ftruncate(descriptor, 0)
@@ -52,7 +52,7 @@ def _try_lock(path: Path) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The holder before us may have removed the file: then ours is a lock on nothing.
-        if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
+        if path.stat().st_ino == os.fstat(descriptor).st_ino:
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass

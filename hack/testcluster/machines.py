@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from testcluster.cgroups import Hierarchies
-from testcluster.errors import ClusterError, TimedOut
+from testcluster.errors import ClusterError, TimedOutError
 from testcluster.layout import Machine
 from testcluster.processes import SYSTEM_PATH, Process, end
 
 BIN: Final = "/run/testcluster/bin"
 """The built binaries, as every machine sees them."""
-BOOT_SECONDS: Final = 15.0
+BOOT_SECONDS: Final = 60.0
 
 # Both scripts get the cluster's lock as standard input. They join their cgroup first and drop the lock after that,
 # so whoever holds the lock next finds every process of a killed `up` in the cgroup.
@@ -58,6 +58,8 @@ mount --make-rshared /
 hostname "$name"
 ip link set lo up
 echo 1 > /proc/sys/net/ipv4/ip_forward
+# One refusal per second and peer is the default; a test that asks more often would see time-outs instead.
+echo 0 > /proc/sys/net/ipv4/icmp_ratelimit
 touch {BIN}/../booted
 exec {BIN}/pause
 """
@@ -79,7 +81,7 @@ class Running:
 def boot(machine: Machine, bundle: Path, *, hold: int, etcd_data: Path | None = None) -> Running:
     """Switch a machine on with an empty /run; /var/lib and /var/log are what they were.
 
-    `hold` is the cluster's lock. Raises TimedOut with what the machine's start said.
+    `hold` is the cluster's lock. Raises TimedOutError with what the machine's start said.
     """
     _prepare(machine, etcd_data)
     groups = Hierarchies.here()
@@ -94,7 +96,7 @@ def boot(machine: Machine, bundle: Path, *, hold: int, etcd_data: Path | None = 
     deadline = time.monotonic() + BOOT_SECONDS
     while not booted.exists():
         if time.monotonic() > deadline:
-            raise TimedOut(f"machine {machine.name} did not boot: {said.read_text(errors='replace').strip()}")
+            raise TimedOutError(f"machine {machine.name} did not boot: {said.read_text(errors='replace').strip()}")
         time.sleep(0.005)
     init = _find_init(groups, machine)
     (machine.directory / "init.json").write_text(json.dumps(asdict(init)), encoding="ascii")
@@ -126,7 +128,9 @@ def power_off(machine: Machine) -> None:
     running = find(machine)
     if running is not None:
         end([running.init])
-    Hierarchies.here().kill(machine.cgroup)
+    groups = Hierarchies.here()
+    groups.kill(machine.cgroup)
+    groups.remove(machine.cgroup)
 
 
 def components(machine: Machine) -> dict[str, Process]:
@@ -182,8 +186,6 @@ def _host_cgroup(groups: Hierarchies, machine: Machine) -> Path:
 
 def _find_init(groups: Hierarchies, machine: Machine) -> Process:
     for process in groups.processes(f"{machine.cgroup}/host"):
-        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
-        ids = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
-        if len(ids) > 1 and ids[-1] == "1":
+        if process.namespace_ids[1:] == (1,):
             return process
     raise ClusterError(f"machine {machine.name} ended while it was starting; see {machine.directory / 'boot.log'}")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from contextlib import suppress
 from typing import Final
 
+from testcluster.errors import CommandError
 from testcluster.layout import SERVICE_RANGE, Layout, Machine
 from testcluster.machines import Running
 from testcluster.processes import run
@@ -48,8 +50,13 @@ def connect(layout: Layout, switch: Running, running: Running, *, hold: int) -> 
 
 
 def unplug(switch: Running, machine: Machine, *, hold: int) -> None:
-    """Take the machine's link down, as a pulled cable does."""
-    run([*switch.enter(mounts=False), "ip", "link", "set", port_name(machine), "down"], hold=hold)
+    """Take the machine's cable away, both ends; fine if there is none.
+
+    To take it down only is not enough: a dead machine's unfinished TCP connections keep its network namespace for
+    minutes, and with it the cable and the port's name.
+    """
+    with suppress(CommandError):
+        run([*switch.enter(mounts=False), "ip", "link", "delete", port_name(machine)], hold=hold)
 
 
 def port_name(machine: Machine) -> str:

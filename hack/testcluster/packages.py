@@ -47,4 +47,6 @@ def check_installed() -> None:
         },
     )
     if missing:
-        raise UsageError(f"Debian packages are missing: run `apt-get install --no-install-recommends {' '.join(missing)}`")
+        raise UsageError(
+            f"Debian packages are missing: run `apt-get install --no-install-recommends {' '.join(missing)}`"
+        )

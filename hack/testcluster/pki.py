@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 import json
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-LIFETIME: Final = datetime.timedelta(days=365)
-_BACKDATE: Final = datetime.timedelta(minutes=5)
+LIFETIME: Final = dt.timedelta(days=365)
+_BACKDATE: Final = dt.timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _builder(
     issuer: x509.Name,
     public_key: ec.EllipticCurvePublicKey,
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

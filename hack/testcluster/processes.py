@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
-from testcluster.errors import CommandFailed, TimedOut
+from testcluster.errors import CommandError, TimedOutError
 
 HELPER_SECONDS: Final = 60.0
 SYSTEM_PATH: Final = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -44,6 +44,14 @@ class Process:
             return Path(Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0", 1)[0].decode()).name
         return ""
 
+    @property
+    def namespace_ids(self) -> tuple[int, ...]:
+        """Its id here and in each process namespace further in; empty once it is gone."""
+        with suppress(OSError):
+            status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8", errors="replace")
+            return next(tuple(map(int, line.split()[1:])) for line in status.splitlines() if line.startswith("NSpid:"))
+        return ()
+
     def kill(self) -> int | None:
         """Send SIGKILL; returns a descriptor that becomes readable at the end, or None if it had ended."""
         try:
@@ -69,17 +77,21 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def end(processes: Iterable[Process], *, timeout: float = 20.0) -> None:
-    """Kill the processes and wait until the kernel has let go of them. Raises TimedOut."""
+    """Kill the processes and wait until the kernel has let go of them. Raises TimedOutError."""
     handles = [handle for process in processes if (handle := process.kill()) is not None]
+    poll = select.poll()
+    for handle in handles:
+        poll.register(handle, select.POLLIN)
     deadline = time.monotonic() + timeout
-    waiting = set(handles)
     try:
+        waiting = len(handles)
         while waiting:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimedOut(f"{len(waiting)} processes outlived SIGKILL by {timeout:.0f} s")
-            readable, _, _ = select.select(list(waiting), [], [], left)
-            waiting.difference_update(readable)
+            ended = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            if not ended:
+                raise TimedOutError(f"{waiting} processes outlived SIGKILL by {timeout:.0f} s")
+            for handle, _ in ended:
+                poll.unregister(handle)
+            waiting -= len(ended)
     finally:
         for handle in handles:
             os.close(handle)
@@ -89,29 +101,27 @@ def run(
     argv: Sequence[str],
     *,
     hold: int | None = None,
-    text: str | None = None,
-    stdin: IO[bytes] | None = None,
+    text: str = "",
     timeout: float = HELPER_SECONDS,
-    environment: dict[str, str] | None = None,
 ) -> str:
     """Run a helper program to its end and return its standard output.
 
     `hold` is a lock's descriptor that the helper keeps open, so that an orphaned helper still holds the lock.
-    Raises CommandFailed (status, what it said) and TimedOut.
+    Raises CommandError (status, what it said) and TimedOutError.
     """
-    source = {"stdin": stdin} if stdin is not None else {"input": text or ""}
     try:
-        done = subprocess.run(  # noqa: PLW1510  # the status is looked at below
+        done = subprocess.run(
             list(argv),
+            input=text,
             capture_output=True,
+            check=False,
             text=True,
             pass_fds=() if hold is None else (hold,),
             timeout=timeout,
-            env={"PATH": SYSTEM_PATH, "HOME": "/root", "LC_ALL": "C"} | (environment or {}),
-            **source,  # type: ignore[call-overload]
+            env={"PATH": SYSTEM_PATH, "HOME": "/root", "LC_ALL": "C"},
         )
     except subprocess.TimeoutExpired as late:
-        raise TimedOut(f"{' '.join(argv)} did not end within {timeout:.0f} s") from late
+        raise TimedOutError(f"{' '.join(argv)} did not end within {timeout:.0f} s") from late
     if done.returncode != 0:
-        raise CommandFailed(list(argv), done.returncode, done.stderr or done.stdout)
-    return str(done.stdout)
+        raise CommandError(list(argv), done.returncode, done.stderr or done.stdout)
+    return done.stdout

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -74,9 +76,23 @@ def reserve(name: str, shape: Shape, bundle: str, choose: Callable[[set[int]], i
     """Write the record of a new cluster with a slot that no other cluster holds; `choose` gets the taken slots."""
     with locked(layout.LOCK_ROOT / "slots.lock", timeout=LOCK_SECONDS, remove=True):
         others = (Record.load(other) for other in names() if other != name)
-        record = Record(Layout(name, choose({other.layout.slot for other in others if other}), shape), "creating", bundle)
+        slot = choose({other.layout.slot for other in others if other})
+        record = Record(Layout(name, slot, shape), "creating", bundle)
         record.save()
+        (layout.MEMORY_ROOT / name).mkdir(parents=True, exist_ok=True)
         return record
+
+
+def forget(name: str) -> None:
+    """Remove a cluster's folders: its data first, its record last. Nothing of it may run any more."""
+    for root in (layout.MEMORY_ROOT, layout.STATE_ROOT):
+        if (root / name).exists():
+            shutil.rmtree(root / name)
+    # Under the lock, or a folder could go between another cluster's making it and making its own in it.
+    with locked(layout.LOCK_ROOT / "slots.lock", timeout=LOCK_SECONDS, remove=True):
+        for root in (layout.MEMORY_ROOT, layout.STATE_ROOT):
+            with suppress(OSError):  # other clusters live in it, or it was never made
+                root.rmdir()
 
 
 def lock_path(name: str) -> Path:

@@ -30,7 +30,7 @@ PROVISIONER_PATH: Final = "/var/lib/local-path-provisioner"
 
 
 def etcd() -> list[str]:
-    """etcd for one API server, reachable inside its machine only."""
+    """One etcd for one API server, reachable inside its machine only."""
     return [
         f"{BIN}/etcd",
         "--name=etcd",
@@ -138,7 +138,7 @@ def containerd() -> list[str]:
 
 
 def containerd_configuration() -> str:
-    """containerd's configuration (TOML, version 3)."""
+    """Configuration of containerd (TOML, version 3)."""
     runtime = 'plugins."io.containerd.cri.v1.runtime"'
     return f"""version = 3
 root = "/var/lib/containerd"
@@ -173,7 +173,7 @@ state = "/run/containerd"
 
 
 def cni_configuration(machine: Machine) -> str:
-    """ptp and not bridge: each packet is routed, so policies also bind between pods of one node."""
+    """The plugin is ptp and not bridge: each packet is routed, so policies also bind between pods of one node."""
     addresses = {
         "type": "host-local",
         "dataDir": "/run/cni",

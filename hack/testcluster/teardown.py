@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from contextlib import suppress
 from pathlib import Path
 
-from testcluster import layout
+from testcluster import records
 from testcluster.cgroups import Hierarchies
-from testcluster.errors import CommandFailed
+from testcluster.errors import CommandError
 from testcluster.layout import Layout, cluster_cgroup
 from testcluster.processes import run
-from testcluster.records import Record
 
 
 def remove(name: str) -> None:
@@ -22,12 +19,11 @@ def remove(name: str) -> None:
     """
     groups = Hierarchies.here()
     groups.kill(cluster_cgroup(name))
-    record = Record.load(name)
+    record = records.Record.load(name)
     if record is not None:
         _remove_link(record.layout)
     groups.remove(cluster_cgroup(name))
-    _remove_folder(layout.MEMORY_ROOT, name)
-    _remove_folder(layout.STATE_ROOT, name)
+    records.forget(name)
 
 
 def _remove_link(place: Layout) -> None:
@@ -35,14 +31,6 @@ def _remove_link(place: Layout) -> None:
         return
     try:
         run(["ip", "link", "delete", place.link])
-    except CommandFailed:  # it went with the switch's namespace in between
+    except CommandError:  # it went with the switch's namespace in between
         if Path(f"/sys/class/net/{place.link}").exists():
             raise
-
-
-def _remove_folder(root: Path, name: str) -> None:
-    target = root / name
-    if target.exists():
-        shutil.rmtree(target)
-    with suppress(OSError):  # other clusters live in it, or it was never made
-        root.rmdir()

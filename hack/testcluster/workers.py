@@ -7,12 +7,12 @@ from typing import Final
 
 from testcluster import settings
 from testcluster.controlplane import starter, write_kubeconfig
-from testcluster.errors import TimedOut
+from testcluster.errors import TimedOutError
 from testcluster.layout import Layout, Machine
 from testcluster.machines import Running
 from testcluster.pki import Authority
 
-CONTAINERD_SECONDS: Final = 30.0
+CONTAINERD_SECONDS: Final = 90.0
 
 
 def write_files(layout: Layout, machine: Machine, authority: Authority) -> None:
@@ -35,12 +35,12 @@ def write_files(layout: Layout, machine: Machine, authority: Authority) -> None:
 
 
 def start_runtime(layout: Layout, running: Running, *, hold: int) -> None:
-    """Start containerd and wait until it takes connections. Raises TimedOut."""
+    """Start containerd and wait until it takes connections. Raises TimedOutError."""
     starter(layout, running, hold=hold)("containerd", settings.containerd())
     deadline = time.monotonic() + CONTAINERD_SECONDS
     while not running.machine.containerd_socket.is_socket():
         if time.monotonic() > deadline:
-            raise TimedOut(f"containerd on {running.machine.name} is not up after {CONTAINERD_SECONDS:.0f} s")
+            raise TimedOutError(f"containerd on {running.machine.name} is not up after {CONTAINERD_SECONDS:.0f} s")
         time.sleep(0.02)
 
 

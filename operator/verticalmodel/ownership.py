@@ -53,13 +53,15 @@ def owns_all(own: FieldSet, desired: Any) -> bool:
     A field that another manager changed has left our set; so has one that was removed.
     """
     if isinstance(desired, Mapping):
-        return all(f"f:{key}" in own and owns_all(own[f"f:{key}"], value) for key, value in desired.items())
+        return all(f"f:{key}" in own and _owns(own[f"f:{key}"], value) for key, value in desired.items())
     if isinstance(desired, Sequence) and not isinstance(desired, str):
-        keyed = {key: node for key, node in own.items() if key.startswith(("k:", "v:"))}
-        if not keyed:
-            return True  # an atomic list is one field, and the caller has found it
-        return all(any(_is_item(key, item) and owns_all(node, item) for key, node in keyed.items()) for item in desired)
+        return all(any(_is_item(key, item) and _owns(node, item) for key, node in own.items()) for item in desired)
     return True
+
+
+def _owns(node: FieldSet, desired: Any) -> bool:
+    # An empty node is an atomic field: a scalar, or a list, map or struct that is owned as a whole.
+    return not node or owns_all(node, desired)
 
 
 def body_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,6 +149,8 @@ def _step(node: Any, key: str) -> str | int | None:
 
 def _is_item(key: str, item: Any) -> bool:
     kind, _, rest = key.partition(":")
+    if kind not in ("k", "v"):
+        return False
     wanted = json.loads(rest)
     if kind == "v":
         return bool(wanted == item)

@@ -25,6 +25,8 @@ SERVICE_UID = "7d1f9c52-0000-4000-8000-0000000000ff"
 DIGEST = "sha256:" + "1" * 64
 OLD_DIGEST = "sha256:" + "2" * 64
 
+EDITION = editions.load(names.DEFAULT_STANDARD)
+
 TRANSPORT, SANDBOX, CANARY = "transport-encrypted", "sandbox-enforced", "canary-answer"
 
 Draft = dict[str, Any]
@@ -32,28 +34,26 @@ Draft = dict[str, Any]
 
 def model(*, generation: int = 1, uid: str = UID, **spec: Any) -> VerticalModel:
     """A model as the API server shows it; keywords change its spec."""
+    good = {"runtime": RuntimeRef(name="oip-onnx"), "source": Source(uri="pvc://models/breast"), "replicas": 2}
     return VerticalModel(
         metadata=OwnMeta(name=NAME, namespace=NAMESPACE, uid=uid, generation=generation),
-        spec=VerticalModelSpec(
-            **{"runtime": RuntimeRef(name="oip-onnx"), "source": Source(uri="pvc://models/breast"), "replicas": 2, **spec}
-        ),
+        spec=VerticalModelSpec(**{**good, **spec}),
     )
 
 
 def clause(number: int) -> Clause:
     """A clause of the default edition."""
-    return next(one for one in editions.load(names.DEFAULT_STANDARD).clauses if one.id == number)
+    return next(one for one in EDITION.clauses if one.id == number)
 
 
 def standard(*clauses: Clause, simulation: bool = False) -> OperatingStandard:
     """An OperatingStandard; the default edition where no clauses are given."""
-    edition = editions.load(names.DEFAULT_STANDARD)
     spec = OperatingStandardSpec(
-        title=edition.title,
-        edition=edition.edition,
-        effective=edition.effective,
+        title=EDITION.title,
+        edition=EDITION.edition,
+        effective=EDITION.effective,
         simulation=simulation,
-        clauses=clauses or edition.clauses,
+        clauses=clauses or EDITION.clauses,
     )
     return OperatingStandard(metadata=ClusterMeta(name=names.DEFAULT_STANDARD), spec=spec)
 
@@ -157,8 +157,8 @@ def sandbox_draft(owner: ObservedPod, box: ObservedContainer, *, value: float = 
         "sampleAgeSeconds": "4",
         **seen,
     }
-    binding = {"podUid": owner.uid}
-    return draft(SANDBOX, f"pod/{owner.name}/{box.name}", observations, value=value, unit="missing limits", binding=binding)
+    figures = {"value": value, "unit": "missing limits", "binding": {"podUid": owner.uid}}
+    return draft(SANDBOX, f"pod/{owner.name}/{box.name}", observations, **figures)
 
 
 def container_drafts(pods: Iterable[ObservedPod]) -> tuple[Draft, ...]:
@@ -182,8 +182,9 @@ def evidence(
 ) -> Evidence:
     """An Evidence object with a chain that holds."""
     entries, newest = chain.extend(head, drafts)
+    name = names.evidence_name(NAME, UID, measurer)
     return Evidence(
-        metadata=EvidenceMeta(name=names.evidence_name(NAME, UID, measurer), namespace=NAMESPACE, managed_at=managed_at),
+        metadata=EvidenceMeta(name=name, namespace=NAMESPACE, managed_at=managed_at),
         spec=EvidenceSpec(
             subject=subject or Subject(name=NAME, uid=UID), measurer=measurer, head=newest, entries=entries
         ),
@@ -215,7 +216,9 @@ class World:
         """Everything the judge may read."""
         found: tuple[Evidence, ...] = ()
         if self.drafts:
-            whole = evidence(self.drafts, measurer=self.measurer, subject=self.subject, managed_at=self.managed_at)
+            meta = self.model.metadata
+            subject = self.subject or Subject(name=meta.name, uid=meta.uid)
+            whole = evidence(self.drafts, measurer=self.measurer, subject=subject, managed_at=self.managed_at)
             found = (self.forge(whole),)
         return Observed(self.model, self.standard, self.pods, self.service, (*found, *self.others), self.now)
 

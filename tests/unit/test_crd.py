@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from types import ModuleType
 from typing import Any
 
 import pytest
-from generation.artifacts import KINDS
-from hypothesis import given
-from hypothesis import strategies as st
 from kubernetes.client import V1CustomResourceDefinition
 from pydantic import Field
 
+from generation.artifacts import KINDS
 from verticalmodel.api import names, re2, verticalmodel
 from verticalmodel.api.crd import compile_crd
-from verticalmodel.api.defaulting import expand, minimal
+from verticalmodel.api.defaulting import expand
 from verticalmodel.api.schema import KindInfo, Object, PrinterColumn, cel
 from verticalmodel.api.verticalmodel import VerticalModel, VerticalModelSpec
 
@@ -213,21 +210,6 @@ def test_defaults_fill_objects_lists_and_maps_from_outside_in() -> None:
     assert value == {"list": [{}, {"e": False}], "map": {"k": {}}, "unknown": 1}
 
 
-@given(
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "a": st.integers(),
-            "b": st.fixed_dictionaries({}, optional={"c": st.text(), "d": st.integers()}),
-            "list": st.lists(st.fixed_dictionaries({}, optional={"e": st.booleans()})),
-        },
-    )
-)
-def test_a_minimal_value_is_completed_to_the_value_it_came_from(value: dict[str, Any]) -> None:
-    full = expand(NESTED, value)
-    assert expand(NESTED, minimal(NESTED, full)) == full
-
-
 def test_an_absent_field_of_status_reads_as_its_default() -> None:
     """The server defaults nothing under status, so a reader must."""
     model = VerticalModel.model_validate(
@@ -253,10 +235,3 @@ ACCEPTED_PATTERNS = [
 @pytest.mark.parametrize("pattern", ACCEPTED_PATTERNS)
 def test_a_pattern_in_the_dialect_of_both_engines_is_accepted(pattern: str) -> None:
     assert re2.objection(pattern) == ""
-
-
-@given(st.text())
-def test_any_text_written_out_literally_is_accepted_where_it_is_ascii(text: str) -> None:
-    """re.escape of Python escapes what RE2 lets be escaped, blanks and control characters aside."""
-    plain = "".join(letter for letter in text if letter.isascii() and letter.isalnum())
-    assert re2.objection(re.escape(plain)) == ""

@@ -81,6 +81,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "a bounded integer or a string": (Annotated[int, Field(ge=1)] | Word, described(), "anyOf is not expressible"),
     "a Literal of mixed types": (Literal["a", 1], described(), "a Literal of mixed types"),
     "a Literal of true and one": (Literal[True, 1], described(), "a Literal of mixed types"),
+    "values of another type": (int, described(json_schema_extra={"enum": ["a"]}), "are not all of type integer"),
     "a duration": (timedelta, described(), "format duration is unknown"),
     "bytes": (bytes, described(), "format binary is unknown"),
     "a type within itself": (Tree, described(), "Tree contains itself"),

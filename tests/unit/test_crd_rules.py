@@ -15,11 +15,16 @@ import yaml
 from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from generation.artifacts import to_yaml
-from verticalmodel.api.schema import AwareDatetime, Object, Quantity, cel, list_map, list_set, validations
+from verticalmodel.api.schema import AwareDatetime, Object, cel, list_map, list_set, validations
 from verticalmodel.api.structural import Structural
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "crd"
 Word = Annotated[str, StringConstraints(max_length=63)]
+
+
+Amount = Annotated[
+    str, WithJsonSchema({"x-kubernetes-int-or-string": True, "maxLength": 9, "pattern": "^[0-9]+(Mi)?$"})
+]
 
 
 class Inner(Object):
@@ -81,7 +86,7 @@ class ExclusiveBounds(Object):
 class IntOrString(Object):
     """Golden: int-or-string has no type; the string's bounds stay."""
 
-    quantity: Quantity = Field(default="1", description="Bytes.")
+    amount: Amount = Field(default="1", description="Bytes.")
     either: int | Word = Field(description="A port, by number or name.")
 
 
@@ -104,7 +109,7 @@ class Maps(Object):
 
 
 class NestedDefaults(Object):
-    """Golden: the parent's default holds only what the nested defaults do not fill in."""
+    """Golden: a parent's default is whole, because CEL rules see it before nested defaults complete it."""
 
     all_default: Inner = Field(default=Inner(), description="The server fills in everything.")
     differs: Inner = Field(default=Inner(size=7), description="One figure differs.")
@@ -192,7 +197,8 @@ def structural(model: type[Object], *, defaults: bool = True) -> dict[str, Any]:
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_gives_its_golden_schema(rule: str) -> None:
     golden = GOLDEN / f"{rule}.yaml"
-    text = to_yaml(structural(RULES[rule]), f"tests/unit/test_crd_rules.py, {RULES[rule].__name__}")
+    _, _, schema = to_yaml(structural(RULES[rule]), "").partition("\n")
+    text = f"# {RULES[rule].__name__} in tests/unit/test_crd_rules.py, which says how to rewrite this file.\n{schema}"
     if os.environ.get("VERTICALMODEL_UPDATE_GOLDEN"):
         golden.write_text(text, encoding="utf-8")
     assert golden.read_text(encoding="utf-8") == text

@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store
+
 from verticalmodel.shell.issuer import issue, load_authority, new_authority, renew_after
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from verticalmodel.ownership import body_of, has_additions, ownership, owns_all, removal_patch
 
 OURS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from verticalmodel.api.modelruntime import ModelRuntime
 from verticalmodel.api.operatingstandard import OperatingStandard
 from verticalmodel.api.verticalmodel import LabelSelector, VerticalModel

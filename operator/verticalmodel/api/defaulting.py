@@ -8,31 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["expand", "minimal"]
+__all__ = ["expand"]
 
 
 def expand(schema: Mapping[str, Any], value: Any) -> Any:
     """`value` as the API server would store it: every default of `schema` filled in. The input is left alone."""
     if isinstance(value, dict):
         properties = schema.get("properties", {})
-        absent = {
-            name: field["default"] for name, field in properties.items() if "default" in field and name not in value
-        }
+        defaults = {name: field["default"] for name, field in properties.items() if "default" in field}
         return {
             name: expand(properties.get(name, schema.get("additionalProperties", {})), item)
-            for name, item in {**value, **absent}.items()
+            for name, item in (defaults | value).items()
         }
     if isinstance(value, list):
         return [expand(schema.get("items", {}), item) for item in value]
-    return value
-
-
-def minimal(schema: Mapping[str, Any], value: Any) -> Any:
-    """The smallest value that `expand` completes to `value`: without nulls and without what is default anyway."""
-    if isinstance(value, dict):
-        properties = schema.get("properties", {})
-        kept = {name: minimal(properties.get(name, {}), item) for name, item in value.items() if item is not None}
-        return {name: item for name, item in kept.items() if item != properties.get(name, {}).get("default", ...)}
-    if isinstance(value, list):
-        return [minimal(schema.get("items", {}), item) for item in value]
     return value

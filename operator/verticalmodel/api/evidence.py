@@ -95,7 +95,11 @@ class EvidenceSpec(Object):
         "json_schema_extra": validations(
             cel("self.subject == oldSelf.subject", "the subject of evidence never changes", fieldPath=".subject"),
             cel("self.measurer == oldSelf.measurer", "the measurer of evidence never changes", fieldPath=".measurer"),
-            cel("self.head.sequence >= oldSelf.head.sequence", "a chain never goes back", fieldPath=".head"),
+            cel(
+                "self.head.sequence >= oldSelf.head.sequence",
+                "a chain never goes back: head.sequence must not decrease",
+                fieldPath=".head.sequence",
+            ),
         )
     }
 

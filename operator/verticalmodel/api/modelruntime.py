@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from verticalmodel.api.schema import KindInfo, Object, PrinterColumn, Quantity, cel, list_map, list_set, validations
+from verticalmodel.api.schema import (
+    KindInfo,
+    Object,
+    PrinterColumn,
+    Quantity,
+    at_least,
+    cel,
+    list_map,
+    list_set,
+    validations,
+)
 
 Text = Annotated[str, StringConstraints(max_length=4096)]
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/_.-]*$", max_length=253)]
@@ -35,6 +45,8 @@ class RuntimeResources(Object):
 
     cpu: Quantity = Field(default="250m", description="Cores of the guard.")
     memory: Quantity = Field(default="128Mi", description="Memory of the guard.")
+
+    model_config = {"json_schema_extra": validations(at_least("memory", "32Mi"), at_least("cpu", "10m"))}
 
 
 class ModelRuntimeSpec(Object):
@@ -73,8 +85,8 @@ class ModelRuntimeSpec(Object):
         "json_schema_extra": validations(
             cel("self.port != 8443", "port 8443 belongs to the guard; choose another", fieldPath=".port"),
             cel(
-                "!has(self.env) || self.env.all(e, !(e.name in ['MODEL_NAME', 'MODEL_PATH', 'SERVER_PORT', 'CPU_LIMIT']))",
-                "env must not set MODEL_NAME, MODEL_PATH, SERVER_PORT or CPU_LIMIT: the operator sets them",
+                f"self.env.all(e, !(e.name in {list(RESERVED_ENV)}))",
+                f"env must not set any of {', '.join(RESERVED_ENV)}: the operator sets them",
                 fieldPath=".env",
             ),
         )

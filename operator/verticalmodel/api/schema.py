@@ -18,6 +18,7 @@ __all__ = [
     "Object",
     "PrinterColumn",
     "Quantity",
+    "at_least",
     "cel",
     "list_map",
     "list_set",
@@ -75,7 +76,6 @@ _SCALE = {
     "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
     "Pi": Decimal(2**50), "Ei": Decimal(2**60),
 }  # fmt: skip
-QUANTITY_PATTERN = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 
 
 def parse_quantity(text: str) -> Decimal:
@@ -94,8 +94,31 @@ def parse_quantity(text: str) -> Decimal:
 Quantity = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN, "maxLength": 32}),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "maxLength": 32,
+            **validations(
+                cel(
+                    "isQuantity(string(self))",
+                    "must be a quantity, for example 2, 500m or 4Gi",
+                    messageExpression="string(self) + ' is not a quantity; write for example 2, 500m or 4Gi'",
+                )
+            ),
+        }
+    ),
 ]
+
+
+def at_least(field: str, minimum: str) -> dict[str, str]:
+    """A rule for an object: its Quantity `field` is at least `minimum`. What is no quantity has its own message."""
+    value = f"string(self.{field})"
+    return cel(
+        f"!isQuantity({value}) || quantity({value}).compareTo(quantity('{minimum}')) >= 0",
+        f"{field} must be at least {minimum}",
+        fieldPath=f".{field}",
+        messageExpression=f"'{field} is ' + {value} + ', it must be at least {minimum}'",
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from verticalmodel.api.defaulting import expand, minimal
+from verticalmodel.api.defaulting import expand
 from verticalmodel.api.scalars import Schema, SchemaError, copied, scalar
 
 __all__ = ["Structural", "cel_rule"]
@@ -118,8 +118,9 @@ class Structural:
             raise SchemaError(path, "default_factory hides the default from the API server: write default=")
         default = field.get("default")
         if self.defaults and default is not None:
-            result["default"] = minimal(result, default)
-            if expand(result, result["default"]) != _without_null(default):
+            # In full, not {}: the API server checks CEL rules against a default before it completes it.
+            result["default"] = _without_null(default)
+            if expand(result, result["default"]) != result["default"]:
                 raise SchemaError(path, f"the API server would not complete the default to {default!r}")
         return result
 

@@ -15,13 +15,20 @@ from verticalmodel.api.schema import (
     Object,
     PrinterColumn,
     Quantity,
+    at_least,
     cel,
     list_map,
     validations,
 )
 
 PVC_URI = r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
-LabelValue = Annotated[str, StringConstraints(max_length=63)]
+LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
+LabelKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$", max_length=317
+    ),
+]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[a-f0-9]{64}$", max_length=71)]
 
@@ -59,20 +66,7 @@ class Resources(Object):
     cpu: Quantity = Field(default="1", description="Cores of the server container, for example 2 or 500m.")
     memory: Quantity = Field(default="1Gi", description="Memory of the server container, for example 4Gi; at least 64Mi.")
 
-    model_config = {
-        "json_schema_extra": validations(
-            cel(
-                "quantity(string(self.memory)).compareTo(quantity('64Mi')) >= 0",
-                "memory must be at least 64Mi",
-                fieldPath=".memory",
-            ),
-            cel(
-                "quantity(string(self.cpu)).compareTo(quantity('10m')) >= 0",
-                "cpu must be at least 10m",
-                fieldPath=".cpu",
-            ),
-        )
-    }
+    model_config = {"json_schema_extra": validations(at_least("memory", "64Mi"), at_least("cpu", "10m"))}
 
 
 class Startup(Object):
@@ -94,9 +88,20 @@ class Startup(Object):
 class LabelSelectorRequirement(Object):
     """One requirement of a label selector."""
 
-    key: Annotated[str, StringConstraints(min_length=1, max_length=317)] = Field(description="Label key.")
+    key: LabelKey = Field(description="Label key, for example team or example.com/team.")
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"] = Field(description="How the values are compared.")
     values: tuple[LabelValue, ...] = Field(default=(), max_length=64, description="Values for In and NotIn.")
+
+    # What Kubernetes itself demands of a selector: else it would be refused only when a NetworkPolicy is made of it.
+    model_config = {
+        "json_schema_extra": validations(
+            cel(
+                "(self.operator in ['In', 'NotIn']) == (size(self.values) > 0)",
+                "In and NotIn need values, Exists and DoesNotExist have none",
+                fieldPath=".values",
+            )
+        )
+    }
 
 
 class LabelSelector(Object):
@@ -106,6 +111,20 @@ class LabelSelector(Object):
     match_expressions: tuple[LabelSelectorRequirement, ...] = Field(
         default=(), max_length=64, description="Requirements that must all hold."
     )
+
+    # Atomic, as in Kubernetes: selectors of two writers merged would select what neither meant.
+    model_config = {
+        "json_schema_extra": {
+            "x-kubernetes-map-type": "atomic",
+            **validations(
+                cel(
+                    "self.matchLabels.all(key, !format.qualifiedName().validate(key).hasValue())",
+                    "the keys of matchLabels must be label keys, for example team or example.com/team",
+                    fieldPath=".matchLabels",
+                )
+            ),
+        }
+    }
 
 
 class Access(Object):
@@ -226,6 +245,12 @@ class VerticalModel(Object):
     status: VerticalModelStatus = Field(default=VerticalModelStatus(), description="What was observed.")
 
 
+_MODEL_NAME = "^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
+_MODEL_NAME_IS = (
+    "a DNS label: at most 63 lower-case letters, digits and dashes, starting with a letter and ending with a letter or "
+    "digit; the Service has the same name"
+)
+
 KIND = KindInfo(
     kind="VerticalModel",
     plural="verticalmodels",
@@ -239,13 +264,9 @@ KIND = KindInfo(
     },
     root_rules=(
         cel(
-            "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63",
-            "metadata.name must be a DNS label: at most 63 lower-case letters, digits or '-', starting and ending "
-            "with a letter or digit; the Service has the model's name",
-        ),
-        cel(
-            "!self.metadata.name.matches('^[0-9]')",
-            "metadata.name must start with a letter; the Service has the model's name",
+            f"self.metadata.name.matches('{_MODEL_NAME}')",
+            f"metadata.name must be {_MODEL_NAME_IS}",
+            messageExpression=f"self.metadata.name + ' is no name for a model: metadata.name must be {_MODEL_NAME_IS}'",
         ),
     ),
     columns=(

@@ -37,7 +37,8 @@ def compliance(verdicts: Sequence[Verdict]) -> tuple[Rollup, Rollup]:
     False where one is False and not waived, True where something was measured and nothing is broken, Unknown where
     nothing was. A clause that is not applicable counts nowhere.
     """
-    counted = [verdict for verdict in verdicts if verdict.mandatory and _applies(verdict)]
+    by_number = sorted(verdicts, key=lambda verdict: verdict.clause)
+    counted = [verdict for verdict in by_number if verdict.mandatory and _applies(verdict)]
     broken = [verdict for verdict in counted if _breaks(verdict)]
     open_ = [verdict for verdict in counted if verdict.status == "Unknown"]
     if not counted:

@@ -8,7 +8,7 @@ import hashlib
 import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -56,6 +56,8 @@ async def opened(address: str, port: int) -> AsyncIterator[tuple[asyncio.StreamR
     finally:
         # Aborting, not closing: a peer that hangs must not hold a socket of ours.
         writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 def failure_kind(error: OSError) -> str:

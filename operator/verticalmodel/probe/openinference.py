@@ -109,7 +109,13 @@ def answer_fault(body: bytes, metadata: Mapping[str, Any], *, model: str, nonce:
     outputs = answer.get("outputs")
     if not isinstance(outputs, list) or not outputs:
         return "no outputs"
-    declared = {one.get("name"): one for one in metadata.get("outputs") or () if isinstance(one, dict)}
+    said = metadata.get("outputs")
+    named = (
+        [one for one in said if isinstance(one, dict) and isinstance(one.get("name"), str)]
+        if isinstance(said, list)
+        else []
+    )
+    declared = {one["name"]: one for one in named}
     return next((fault for one in outputs if (fault := _output_fault(one, declared))), "")
 
 

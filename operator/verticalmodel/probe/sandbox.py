@@ -26,24 +26,25 @@ _DATE_PRECISION = 2.0
 
 @dataclass(frozen=True)
 class Scrape:
-    """What one node answered. `failure` is empty where it did; then `node_time` is its clock (seconds, epoch)."""
+    """What one node answered at `taken`. `failure` is empty where it did; `node_time` is its clock (seconds, epoch)."""
 
+    taken: datetime
     node_time: float = 0.0
     cgroups: Cgroups = field(default_factory=Cgroups)
     failure: str = ""
 
 
 def sandbox_measurements(pods: Iterable[Pod], scrapes: Mapping[str, Scrape], now: datetime) -> tuple[Measurement, ...]:
-    """One measurement per running container of `pods`; `scrapes` by node name, a missing node is an unreachable one."""
+    """One measurement per running container of `pods`; `scrapes` by node name, one that is missing was not reached."""
     return tuple(
-        _measure(pod, container, scrapes.get(pod.node, Scrape(failure="not-scraped")), now)
+        _measure(pod, container, scrapes.get(pod.node, Scrape(now, failure="not-scraped")))
         for pod in pods
         for container in pod.containers
         if container.running
     )
 
 
-def _measure(pod: Pod, container: Container, scrape: Scrape, now: datetime) -> Measurement:
+def _measure(pod: Pod, container: Container, scrape: Scrape) -> Measurement:
     own = scrape.cgroups.containers.get(container.container_id)
     around = scrape.cgroups.pods.get(pod.uid)
     trouble = _trouble(container, own, scrape)
@@ -70,7 +71,7 @@ def _measure(pod: Pod, container: Container, scrape: Scrape, now: datetime) -> M
         method=METHOD,
         binding=Binding(pod_uid=pod.uid),
         observations=observations,
-        measured_at=now,
+        measured_at=scrape.taken,
     )
 
 

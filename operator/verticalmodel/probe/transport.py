@@ -24,7 +24,7 @@ from verticalmodel.probe.trust import Trust
 
 __all__ = ["Attempt", "Limits", "Look", "Target", "assemble", "classify_hello", "classify_plain", "probe_transport"]
 
-METHOD = "TLS 1.2, 1.1, 1.0 and plain HTTP offered one by one between two verified TLS 1.3 handshakes"
+METHOD = "TLS 1.2, 1.1, 1.0 and plain HTTP, each offered alone, between two verified TLS 1.3 handshakes"
 _OFFERS = {"tls1.2": 1.2, "tls1.1": 1.1, "tls1.0": 1.0}
 
 

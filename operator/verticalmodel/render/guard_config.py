@@ -7,46 +7,42 @@ would hand out the configuration, and a way to stop the process, to everything o
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
-from typing import Any
 
-import yaml
+from verticalmodel.render.guard_routes import SERVER_CLUSTER, TYPES, Tree, access_log, local_replies, routes
 
 CONFIG_DIR = "/etc/guard/config"
 CERTIFICATE_DIR = "/etc/guard/tls"
-BOOTSTRAP_FILE = "bootstrap.yaml"
-CERTIFICATE_FILE = "certificate.yaml"
-LIVE_PATH = "/guard/live"
-"""Answered by Envoy itself: the guard's own startup probe."""
-SERVER_LIVE_PATH, SERVER_READY_PATH = "/healthz/live", "/healthz/ready"
-"""Answered by the server through the guard: the pod's probes."""
-
-MAX_REQUEST_BYTES = 16 * 1024 * 1024
-MEMORY_LIMIT_BYTES = 256 * 1024 * 1024
+BOOTSTRAP_FILE = "bootstrap.json"
+CERTIFICATE_FILE = "certificate.json"
+INFERENCE_TIMEOUT_SECONDS = 60
+MEMORY_LIMIT_BYTES = 128 * 1024 * 1024
 """The container's memory limit that the defaults are made for."""
 
+# What a connection can make the guard hold: a full window, both buffers, and TLS; the limit is shared out by it.
+_CONNECTION_BYTES = 512 * 1024
+_BUFFER_BYTES = 64 * 1024
+_WINDOW_BYTES = 256 * 1024
+
 _MODEL_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_TYPES = "type.googleapis.com/envoy."
-_SERVER = "server"
 # Less than the server's own keep-alive of 75 s, so that it never closes a connection just as a request goes out on it.
 _UPSTREAM_IDLE = "60s"
-_HEALTH_TIMEOUT = "5s"
-
-Tree = dict[str, Any]
 
 
 def guard_files(
-    *, model_name: str, server_port: int, guard_port: int = 8443, certificate_dir: str = CERTIFICATE_DIR
+    *,
+    model_name: str,
+    server_port: int,
+    guard_port: int = 8443,
+    certificate_dir: str = CERTIFICATE_DIR,
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> dict[str, str]:
-    """The `data` of the guard's ConfigMap: the bootstrap and the SDS resource that it reads from CONFIG_DIR."""
+    """The `data` of the guard's ConfigMap, to be mounted at CONFIG_DIR: the bootstrap and the SDS resource it reads."""
     bootstrap = guard_bootstrap(
-        model_name=model_name, server_port=server_port, guard_port=guard_port, certificate_dir=certificate_dir
+        model_name=model_name, server_port=server_port, guard_port=guard_port, memory_limit_bytes=memory_limit_bytes
     )
-    return {
-        BOOTSTRAP_FILE: yaml.safe_dump(bootstrap, sort_keys=False),
-        CERTIFICATE_FILE: yaml.safe_dump(certificate_resource(certificate_dir), sort_keys=False),
-    }
+    return {BOOTSTRAP_FILE: _text(bootstrap), CERTIFICATE_FILE: _text(certificate_resource(certificate_dir))}
 
 
 def guard_bootstrap(
@@ -54,15 +50,11 @@ def guard_bootstrap(
     model_name: str,
     server_port: int,
     guard_port: int = 8443,
-    certificate_dir: str = CERTIFICATE_DIR,
-    config_dir: str = CONFIG_DIR,
-    inference_timeout_seconds: int = 60,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> Tree:
     """The Envoy bootstrap for one model. Raises ValueError for a name that is no DNS label or a port out of range.
 
-    `certificate_dir` holds `tls.crt` and `tls.key` and is a mounted Secret (no subPath); `config_dir` holds the
-    files of `guard_files`. `memory_limit_bytes` is the container's limit: the overload thresholds follow it.
+    `memory_limit_bytes` is the guard container's limit: the overload thresholds follow it.
     """
     if not _MODEL_NAME.fullmatch(model_name):
         raise ValueError(f"model_name is {model_name!r}; it must be a DNS label of at most 63 characters")
@@ -70,18 +62,18 @@ def guard_bootstrap(
         if not 1 <= port <= 65535:
             raise ValueError(f"{name} is {port}; it must be from 1 to 65535")
     if server_port == guard_port:
-        raise ValueError(f"server_port and guard_port are both {guard_port}; both are the pod's")
-    listener = _listener(guard_port, _tls(config_dir), _http(model_name, inference_timeout_seconds))
+        raise ValueError(f"server_port and guard_port are both {guard_port}; they share the pod's addresses")
     return {
         "node": {"id": model_name, "cluster": "guard"},
-        "static_resources": {"listeners": [listener], "clusters": [_cluster(server_port)]},
+        "static_resources": {
+            "listeners": [_listener(guard_port, _tls(), _http(model_name))],
+            "clusters": [_cluster(server_port)],
+        },
         "overload_manager": _overload(memory_limit_bytes),
         # Nothing scrapes them, and counting costs memory per route.
         "stats_config": {"stats_matcher": {"reject_all": True}},
         "application_log_config": {
-            "log_format": {
-                "json_format": {"time": "%Y-%m-%dT%T.%eZ", "level": "%l", "logger": "%n", "message": "%j"}
-            }
+            "log_format": {"json_format": {"time": "%Y-%m-%dT%T.%eZ", "level": "%l", "logger": "%n", "message": "%j"}}
         },
     }
 
@@ -91,7 +83,7 @@ def certificate_resource(certificate_dir: str = CERTIFICATE_DIR) -> Tree:
     return {
         "resources": [
             {
-                "@type": f"{_TYPES}extensions.transport_sockets.tls.v3.Secret",
+                "@type": f"{TYPES}extensions.transport_sockets.tls.v3.Secret",
                 "name": "serving-certificate",
                 "tls_certificate": {
                     "certificate_chain": {"filename": f"{certificate_dir}/tls.crt"},
@@ -103,11 +95,15 @@ def certificate_resource(certificate_dir: str = CERTIFICATE_DIR) -> Tree:
     }
 
 
+def _text(tree: Tree) -> str:
+    return json.dumps(tree, indent=2) + "\n"
+
+
 def _listener(port: int, transport_socket: Tree, connection_manager: Tree) -> Tree:
     return {
         "name": "guard",
         "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},  # noqa: S104 (the pod's one open port)
-        "per_connection_buffer_limit_bytes": 256 * 1024,
+        "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
         "filter_chains": [
             {
                 "transport_socket": transport_socket,
@@ -120,12 +116,12 @@ def _listener(port: int, transport_socket: Tree, connection_manager: Tree) -> Tr
     }
 
 
-def _tls(config_dir: str) -> Tree:
+def _tls() -> Tree:
     """TLS 1.3 and nothing else. No session tickets: every handshake shows the certificate in force."""
     return {
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
-            "@type": f"{_TYPES}extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "@type": f"{TYPES}extensions.transport_sockets.tls.v3.DownstreamTlsContext",
             "disable_stateless_session_resumption": True,
             "common_tls_context": {
                 "tls_params": {
@@ -139,7 +135,7 @@ def _tls(config_dir: str) -> Tree:
                         "name": "serving-certificate",
                         "sds_config": {
                             "resource_api_version": "V3",
-                            "path_config_source": {"path": f"{config_dir}/{CERTIFICATE_FILE}"},
+                            "path_config_source": {"path": f"{CONFIG_DIR}/{CERTIFICATE_FILE}"},
                         },
                     }
                 ],
@@ -148,9 +144,9 @@ def _tls(config_dir: str) -> Tree:
     }
 
 
-def _http(model_name: str, inference_timeout_seconds: int) -> Tree:
+def _http(model_name: str) -> Tree:
     return {
-        "@type": f"{_TYPES}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": f"{TYPES}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "guard",
         "server_name": "guard",
         # The peer is who connects, whatever its headers say, and no peer is an insider.
@@ -163,7 +159,7 @@ def _http(model_name: str, inference_timeout_seconds: int) -> Tree:
         "max_request_headers_kb": 16,
         "request_headers_timeout": "10s",
         "request_timeout": "60s",
-        "stream_idle_timeout": f"{inference_timeout_seconds + 10}s",
+        "stream_idle_timeout": f"{INFERENCE_TIMEOUT_SECONDS + 10}s",
         "common_http_protocol_options": {
             "idle_timeout": "60s",
             "max_connection_duration": "3600s",
@@ -172,53 +168,85 @@ def _http(model_name: str, inference_timeout_seconds: int) -> Tree:
         },
         "http2_protocol_options": {
             "max_concurrent_streams": 100,
-            "initial_stream_window_size": 256 * 1024,
-            "initial_connection_window_size": 1024 * 1024,
+            "initial_stream_window_size": _WINDOW_BYTES,
+            "initial_connection_window_size": _WINDOW_BYTES,
         },
-        "local_reply_config": _local_replies(),
-        "access_log": [_access_log()],
+        "local_reply_config": local_replies(),
+        "access_log": [access_log()],
         "http_filters": [
-            {
-                "name": "envoy.filters.http.buffer",
-                "typed_config": {
-                    "@type": f"{_TYPES}extensions.filters.http.buffer.v3.Buffer",
-                    "max_request_bytes": MAX_REQUEST_BYTES,
-                },
-            },
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {
-                    "@type": f"{_TYPES}extensions.filters.http.router.v3.Router",
+                    "@type": f"{TYPES}extensions.filters.http.router.v3.Router",
                     "suppress_envoy_headers": True,
                 },
             },
         ],
-        "route_config": _routes(model_name, inference_timeout_seconds),
+        "route_config": routes(model_name, INFERENCE_TIMEOUT_SECONDS),
     }
 
 
-def _routes(model_name: str, inference_timeout_seconds: int) -> Tree:
-    """The allow-list: exact paths and methods; a known path by another method is 405, everything else 403."""
-    model = f"/v2/models/{model_name}"
-    metadata, health = _proxied("30s"), _proxied(_HEALTH_TIMEOUT, priority="HIGH")
-    allowed: list[tuple[str, str, Tree]] = [
-        ("POST", f"{model}/infer", _proxied(f"{inference_timeout_seconds}s")),
-        ("GET", "/v2", metadata),
-        ("GET", model, metadata),
-        ("GET", f"{model}/ready", health),
-        ("GET", "/v2/health/live", health),
-        ("GET", "/v2/health/ready", health),
-        ("GET", SERVER_LIVE_PATH, _proxied(_HEALTH_TIMEOUT, priority="HIGH", prefix_rewrite="/v2/health/live")),
-        ("GET", SERVER_READY_PATH, _proxied(_HEALTH_TIMEOUT, priority="HIGH", prefix_rewrite="/v2/health/ready")),
-        ("GET", LIVE_PATH, {"direct_response": {"status": 200, "body": {"inline_string": "live\n"}}}),
-    ]
-    routes = [_allow(method, path, action) for method, path, action in allowed]
-    routes += [_wrong_method(method, path) for method, path, _ in allowed]
-    routes.append(_refusal("/v2/repository", "models are not loaded or unloaded through this address"))
-    routes.append(_refusal("/", f"only inference, metadata and health of model {model_name} are served here"))
+def _cluster(server_port: int) -> Tree:
+    """The server beside us. Probes have slots of their own, so that a flood of inference never fails one."""
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": server_port}}
     return {
-        "name": "guard",
-        # Who forwarded for whom is the client's word only.
-        "request_headers_to_remove": ["x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded"],
-        "virtual_hosts": [{"name": "model", "domains": ["*"], "routes": routes}],
+        "name": SERVER_CLUSTER,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
+        "load_assignment": {
+            "cluster_name": SERVER_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+        "circuit_breakers": {
+            "thresholds": [
+                {"priority": "DEFAULT", "max_connections": 64, "max_pending_requests": 64, "max_requests": 128},
+                {"priority": "HIGH", "max_connections": 16, "max_pending_requests": 16, "max_requests": 16},
+            ]
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{TYPES}extensions.upstreams.http.v3.HttpProtocolOptions",
+                "common_http_protocol_options": {"idle_timeout": _UPSTREAM_IDLE},
+                "explicit_http_config": {"http_protocol_options": {}},
+            }
+        },
+    }
+
+
+def _overload(memory_limit_bytes: int) -> Tree:
+    """Stay under the container's memory limit.
+
+    Bodies are streamed, not collected, so the number of connections bounds what clients can make the guard hold; the
+    heap thresholds are for what this did not foresee.
+    """
+    heap = "envoy.resource_monitors.fixed_heap"
+    monitors = f"{TYPES}extensions.resource_monitors"
+
+    def action(name: str, share: float) -> Tree:
+        return {"name": f"envoy.overload_actions.{name}", "triggers": [{"name": heap, "threshold": {"value": share}}]}
+
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            {
+                "name": heap,
+                "typed_config": {
+                    "@type": f"{monitors}.fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": memory_limit_bytes * 4 // 5,
+                },
+            },
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": f"{monitors}.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": memory_limit_bytes // _CONNECTION_BYTES,
+                },
+            },
+        ],
+        "actions": [
+            action("shrink_heap", 0.8),
+            action("disable_http_keepalive", 0.9),
+            action("stop_accepting_requests", 0.95),
+        ],
     }

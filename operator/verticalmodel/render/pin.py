@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verticalmodel.api import names
+from verticalmodel.api.schema import parse_quantity
 from verticalmodel.evidence import sha256_of
 from verticalmodel.facts import Pin
 from verticalmodel.plan import Plan
@@ -36,7 +37,12 @@ class Pinned:
 
 def pin(plan: Plan, newest: Pin | None) -> Pinned:
     """Keep the newest pin while its key is the plan's; else pin what the plan renders now."""
-    files = guard_files(model_name=plan.owner.name, server_port=plan.runtime.port, certificate_dir=GUARD_TLS_DIR)
+    files = guard_files(
+        model_name=plan.owner.name,
+        server_port=plan.runtime.port,
+        certificate_dir=GUARD_TLS_DIR,
+        memory_limit_bytes=int(parse_quantity(plan.runtime.guard.memory)),
+    )
     guard_config = names.child_name(plan.owner.name, f"{ROLE_GUARD}/{sha256_of(files)}")
     fresh = pod_template(plan, guard_config)
     if newest is not None and newest.key == plan.pin_key:

@@ -11,7 +11,7 @@ from types import FrameType
 from verticalmodel.serving import logs
 
 DEFAULT_PORT = 8080
-DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
+DEFAULT_MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
 """The HTTP surface: Open Inference Protocol v2 health, metadata and inference, and nothing else.
 
-KServe's handlers and data plane answer; what differs from its own server, and why (all seen in KServe 0.21):
-its server health is ready while no model is, its inference loads a model that is not ready inside the request,
-its metadata drops the platform and the properties, and its v1, metrics, docs and repository routes are not ours to serve.
+KServe's handlers and data plane answer; what differs from its own server, and why (all seen in KServe 0.21): its
+server health is ready while no model is, its inference loads a model that is not ready inside the request, its
+metadata drops the platform and the properties, and its v1, metrics, docs and repository routes are not ours to serve.
 """
 
 from __future__ import annotations
@@ -28,13 +28,10 @@ from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from starlette.exceptions import HTTPException
 
 from verticalmodel.serving import wire
+from verticalmodel.serving.admission import Admission, BodyTooLargeError, OverloadedError
 from verticalmodel.serving.model import PLATFORM, OnnxModel
 
 _log = logging.getLogger(__name__)
-
-
-class BodyTooLargeError(Exception):
-    """A request body beyond the limit."""
 
 
 class ServedModels(DataPlane):  # type: ignore[misc]  # KServe ships no types
@@ -74,8 +71,13 @@ class ServedModels(DataPlane):  # type: ignore[misc]  # KServe ships no types
         }
 
 
-def application(repository: ModelRepository, *, max_body_bytes: int) -> FastAPI:
-    """The ASGI application over `repository`; every error is `{"error": "<text>"}`, as the protocol has it."""
+def application(repository: ModelRepository, *, max_body_bytes: int, concurrency: int) -> FastAPI:
+    """The ASGI application over `repository`; every error is `{"error": "<text>"}`, as the protocol has it.
+
+    At most `concurrency` requests are decoded and answered at once: a decoded body is many times its size in JSON.
+    """
+    admission = Admission(max_body_bytes)
+    turn = asyncio.Semaphore(concurrency)
     models = ServedModels(repository)
     endpoints = V2Endpoints(models)
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -88,10 +90,13 @@ def application(repository: ModelRepository, *, max_body_bytes: int) -> FastAPI:
 
     async def infer(request: Request, model_name: str) -> Response:
         await models.get_model(model_name)
-        body = await _body(request, max_body_bytes)
-        decoded = await asyncio.to_thread(wire.decode, body, request.headers, model_name)
-        answer, _ = await models.infer(model_name, decoded, dict(request.headers))
-        content, headers = await asyncio.to_thread(wire.encode, answer)
+        with admission.body() as body:
+            async for chunk in request.stream():
+                body.receive(chunk)
+            async with turn:
+                decoded = await asyncio.to_thread(wire.decode, body.complete(), request.headers, model_name)
+                answer, _ = await models.infer(model_name, decoded, dict(request.headers))
+                content, headers = await asyncio.to_thread(wire.encode, answer)
         return Response(content, headers=headers)
 
     app.add_api_route("/v2", server_metadata, methods=["GET"])
@@ -102,18 +107,6 @@ def application(repository: ModelRepository, *, max_body_bytes: int) -> FastAPI:
     app.add_api_route("/v2/models/{model_name}/infer", infer, methods=["POST"])
     _answer_errors(app, max_body_bytes)
     return app
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise BodyTooLargeError
-    received = bytearray()
-    async for chunk in request.stream():
-        received += chunk
-        if len(received) > limit:
-            raise BodyTooLargeError
-    return bytes(received)
 
 
 def _answer_errors(app: FastAPI, max_body_bytes: int) -> None:
@@ -127,8 +120,11 @@ def _answer_errors(app: FastAPI, max_body_bytes: int) -> None:
         return _json({"error": error.detail}, error.status_code, error.headers)
 
     async def too_large(_: Request, __: Exception) -> Response:
-        # The rest of the body is not read, so the connection cannot be used again.
+        # The rest of the body may not have been read, so the connection cannot be used again.
         return _json({"error": f"the body is larger than {max_body_bytes} bytes"}, 413, {"connection": "close"})
+
+    async def overloaded(_: Request, __: Exception) -> Response:
+        return _json({"error": "too many large requests at once; try again"}, 503, {"retry-after": "1"})
 
     async def unexpected(_: Request, error: Exception) -> Response:
         _log.error("request failed", exc_info=error)
@@ -140,6 +136,7 @@ def _answer_errors(app: FastAPI, max_body_bytes: int) -> None:
     app.add_exception_handler(ServerNotReady, answer(503))
     app.add_exception_handler(InferenceError, answer(500))
     app.add_exception_handler(BodyTooLargeError, too_large)
+    app.add_exception_handler(OverloadedError, overloaded)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(Exception, unexpected)
 

@@ -19,7 +19,7 @@ import uvicorn
 from kserve import ModelRepository
 
 from verticalmodel.serving.app import application
-from verticalmodel.serving.cpu import thread_count
+from verticalmodel.serving.cpu import CPULimitError, thread_count
 from verticalmodel.serving.model import ModelLoadError, OnnxModel
 
 LOOPBACK = "127.0.0.1"
@@ -42,15 +42,22 @@ class Settings:
 
 
 def serve(settings: Settings) -> int:
-    """Serve until told to stop; the process's exit status. 1 when the model cannot be served, its reason left behind."""
-    listener = loopback_socket(settings.port)
-    threads = thread_count(os.environ)
+    """Serve until told to stop; the process's exit status: 1 when it cannot serve, and the reason is left behind."""
+    try:
+        threads = thread_count(os.environ)
+        listener = loopback_socket(settings.port)
+    except CPULimitError as error:
+        return report_failure(str(error), settings.termination_log)
+    except OSError as error:
+        return report_failure(
+            f"cannot listen on {LOOPBACK}:{settings.port}: {error.strerror}", settings.termination_log
+        )
     workers = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="inference")
     model = OnnxModel(settings.model_name, settings.model_path, threads=threads, workers=workers)
     repository = ModelRepository()
     repository.update(model)
     config = uvicorn.Config(
-        application(repository, max_body_bytes=settings.max_body_bytes),
+        application(repository, max_body_bytes=settings.max_body_bytes, concurrency=threads),
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -64,10 +71,7 @@ def serve(settings: Settings) -> int:
     _log.info("listening", extra={"fields": fields})
     failure = asyncio.run(_run(uvicorn.Server(config), listener, model))
     workers.shutdown(wait=False, cancel_futures=True)
-    if failure is None:
-        return 0
-    report_failure(str(failure), settings.termination_log)
-    return 1
+    return 0 if failure is None else report_failure(str(failure), settings.termination_log)
 
 
 def loopback_socket(port: int) -> socket.socket:
@@ -78,13 +82,17 @@ def loopback_socket(port: int) -> socket.socket:
     return listener
 
 
-def report_failure(reason: str, termination_log: Path) -> None:
-    """Leave a one-line reason where the kubelet picks it up, and in the log; a missing file is no further failure."""
+def report_failure(reason: str, termination_log: Path) -> int:
+    """Leave a one-line reason where the kubelet picks it up, and in the log; the exit status.
+
+    A termination message that cannot be written is no further failure.
+    """
     _log.error("not serving", extra={"fields": {"reason": reason}})
     try:
         termination_log.write_text(reason + "\n", encoding="utf-8")
     except OSError as error:
         _log.warning("no termination message", extra={"fields": {"reason": error.strerror}})
+    return 1
 
 
 async def _run(server: uvicorn.Server, listener: socket.socket, model: OnnxModel) -> ModelLoadError | None:

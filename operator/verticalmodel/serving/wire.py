@@ -59,7 +59,9 @@ def decode(body: bytes, headers: Mapping[str, str], model_name: str) -> Any:
         if tensor.data is None and tensor.parameters and tensor.parameters.binary_data_size
     )
     if raw != len(body) - json_length:
-        raise InvalidInput(f"{len(body) - json_length} bytes follow the JSON; the inputs' binary_data_size adds to {raw}")
+        raise InvalidInput(
+            f"{len(body) - json_length} bytes follow the JSON; the inputs' binary_data_size adds to {raw}"
+        )
     try:
         return kserve.InferRequest.from_bytes(body, json_length, model_name)
     except (ValueError, struct.error, InferenceError) as error:  # a size that does not fit the shape or datatype

@@ -71,11 +71,19 @@ class Certificates:
         if known is not None and not self._due(known) and not (doubtful and await self._missing(owner)):
             return known
         serving = issue(self._authority, server_names(owner, self._cluster_domain), self._clock())
-        await self._api.apply(resources.SECRETS, certificate_secret(owner, serving.certificate_pem, serving.key_pem))
+        await self._store(certificate_secret(owner, serving.certificate_pem, serving.key_pem))
         _LOG.info("certificate issued", model=owner.name, namespace=owner.namespace, fingerprint=serving.fingerprint)
         return CertificateStatus(
             not_after=serving.not_after, fingerprint=serving.fingerprint, issuer=self._authority.fingerprint
         )
+
+    async def _store(self, secret: dict[str, Any]) -> None:
+        # By create and update, never by patch: a patch that fails validation quotes what the Secret holds, so the right
+        # to patch would be the right to read (docs/decisions/0003).
+        try:
+            await self._api.create(resources.SECRETS, secret)
+        except AlreadyExists:
+            await self._api.replace(resources.SECRETS, secret)
 
     def _due(self, known: CertificateStatus) -> bool:
         return known.issuer != self._authority.fingerprint or self._clock() >= renew_after(known.not_after)

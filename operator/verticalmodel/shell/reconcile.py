@@ -52,12 +52,14 @@ class Reconciler:
         platform: Platform,
         certificates: Certificates,
         clock: Callable[[], datetime],
+        on_status: Callable[[Key, VerticalModelStatus], None] = lambda _key, _status: None,
     ) -> None:
         self._api = api
         self._caches = caches
         self._platform = platform
         self._certificates = certificates
         self._clock = clock
+        self._on_status = on_status
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; the seconds until the next one that no event will call for. Raises ApiError for the queue to retry."""
@@ -72,6 +74,7 @@ class Reconciler:
         verdicts = judge(observed)
         status = _status(observed, planned, work, verdicts)
         await write_status(self._api, self._caches, model, status)
+        self._on_status(key, status)
         return self._next(work, next_look(status, verdicts))
 
     async def _act(self, model: VerticalModel, planned: Plan | Refusal, facts: Facts) -> Work:

@@ -1,0 +1,209 @@
+"""The cluster as the prober sees it: small caches of what can be measured, and who has to be looked at again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from verticalmodel.api import names
+from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.informer import Informer
+from verticalmodel.kube.resources import (
+    CONFIG_MAPS,
+    EVIDENCES,
+    MODEL_RUNTIMES,
+    NODES,
+    OPERATING_STANDARDS,
+    PODS,
+    SERVICES,
+    VERTICAL_MODELS,
+    Key,
+)
+from verticalmodel.probe.measurement import MEASURES
+from verticalmodel.probe.settings import Settings
+from verticalmodel.probe.trust import Trust
+from verticalmodel.probe.world import (
+    Model,
+    Node,
+    Pod,
+    Service,
+    Wish,
+    lifetimes_from,
+    node_from,
+    pod_from,
+    service_from,
+    wish_from,
+)
+
+__all__ = ["Cluster", "Kept"]
+
+_log = structlog.get_logger(__name__)
+_RELIST_SECONDS = 1800.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An Evidence object of ours, by its metadata alone."""
+
+    model: str
+    model_uid: str
+    uid: str
+    resource_version: str
+    written: datetime
+    """When the API server last accepted a write."""
+
+
+class Cluster:
+    """Informers over everything that is read.
+
+    `touch(key)` is called for each model whose world changed, `lost(key, uid)` for each Evidence object of ours that
+    is gone, with the key of its model.
+    """
+
+    def __init__(
+        self, api: ApiClient, settings: Settings, touch: Callable[[Key], None], lost: Callable[[Key, str], None]
+    ) -> None:
+        self._settings = settings
+        self._touch = touch
+        self._lost = lost
+        labelled = names.LABEL_MODEL
+        self.wishes: Informer[Wish] = Informer(
+            api, VERTICAL_MODELS, wish_from, on_change=lambda key, *_: touch(key), relist_seconds=_RELIST_SECONDS
+        )
+        self.pods: Informer[Pod] = Informer(
+            api,
+            PODS,
+            pod_from,
+            labels=labelled,
+            index_by=lambda key, pod: (key.namespace, pod.model),
+            on_change=self._pod_changed,
+            relist_seconds=_RELIST_SECONDS,
+        )
+        self.services: Informer[Service] = Informer(
+            api, SERVICES, service_from, labels=labelled, on_change=lambda key, *_: touch(key)
+        )
+        self.nodes: Informer[Node] = Informer(api, NODES, node_from)
+        self.standards: Informer[dict[str, float]] = Informer(
+            api, OPERATING_STANDARDS, lifetimes_from, on_change=lambda key, *_: self._touch_all("standard", key.name)
+        )
+        self.samples: Informer[str] = Informer(
+            api, MODEL_RUNTIMES, _sample, on_change=lambda key, *_: self._touch_all("runtime", key.name)
+        )
+        self.authorities: Informer[Trust] = Informer(
+            api,
+            CONFIG_MAPS,
+            _trust,
+            namespace=settings.system_namespace,
+            fields=f"metadata.name={settings.ca_configmap}",
+            on_change=lambda *_: self._touch_all(),
+        )
+        self.evidence: Informer[Kept] = Informer(
+            api,
+            EVIDENCES,
+            _kept,
+            labels={names.LABEL_MEASURER: names.MANAGER_PROBER},
+            metadata_only=True,
+            on_change=self._evidence_changed,
+        )
+
+    @property
+    def informers(self) -> tuple[Informer[Any], ...]:
+        """All of them, to be run."""
+        return (
+            self.wishes,
+            self.pods,
+            self.services,
+            self.nodes,
+            self.standards,
+            self.samples,
+            self.authorities,
+            self.evidence,
+        )
+
+    async def synced(self) -> None:
+        """Wait until every cache is filled."""
+        await asyncio.gather(*(informer.synced.wait() for informer in self.informers))
+
+    @property
+    def ready(self) -> bool:
+        """Every cache is filled."""
+        return all(informer.synced.is_set() for informer in self.informers)
+
+    @property
+    def trust(self) -> Trust | None:
+        """What verifies guards; None while the ConfigMap is missing or holds no certificate."""
+        key = Key(self._settings.system_namespace, self._settings.ca_configmap)
+        return self.authorities.get(key)
+
+    def model(self, key: Key) -> Model | None:
+        """One model with all of it that can be measured now; None where it is gone or going."""
+        wish = self.wishes.get(key)
+        if wish is None:
+            return None
+        default = dict.fromkeys(MEASURES, self._settings.default_lifetime)
+        return Model(
+            namespace=wish.namespace,
+            name=wish.name,
+            uid=wish.uid,
+            pods=tuple(sorted(self.pods.group(key).values(), key=lambda pod: pod.name)),
+            service=self.services.get(key),
+            lifetimes=default | (self.standards.get(Key("", wish.standard)) or {}),
+            sample_request=self.samples.get(Key("", wish.runtime)) or "",
+        )
+
+    def nodes_of(self, model: Model) -> tuple[Node, ...]:
+        """The nodes that its pods run on, as far as they are known."""
+        found = (self.nodes.get(Key("", name)) for name in sorted({pod.node for pod in model.pods}))
+        return tuple(node for node in found if node is not None)
+
+    def kept(self, model: Model) -> Kept | None:
+        """Our Evidence object about this model, as the API server last reported it."""
+        name = names.evidence_name(model.name, model.uid, names.MANAGER_PROBER)
+        return self.evidence.get(Key(model.namespace, name))
+
+    def _pod_changed(self, key: Key, old: Pod | None, new: Pod | None) -> None:
+        for name in {pod.model for pod in (old, new) if pod is not None}:
+            self._touch(Key(key.namespace, name))
+
+    def _evidence_changed(self, key: Key, old: Kept | None, new: Kept | None) -> None:
+        if old is not None and (new is None or new.uid != old.uid):
+            self._lost(Key(key.namespace, old.model), old.uid)
+        for kept in (old, new):
+            if kept is not None:
+                self._touch(Key(key.namespace, kept.model))
+
+    def _touch_all(self, field: str = "", name: str = "") -> None:
+        for key, wish in self.wishes.values.items():
+            if not field or getattr(wish, field) == name:
+                self._touch(key)
+
+
+def _sample(raw: Mapping[str, Any]) -> str:
+    return str(raw["spec"].get("sampleRequest") or "")
+
+
+def _trust(raw: Mapping[str, Any]) -> Trust | None:
+    try:
+        return Trust.from_pem((raw.get("data") or {}).get("ca.crt") or "")
+    except ValueError as error:
+        _log.error("no endpoint can be verified", configmap=raw["metadata"]["name"], error=str(error))
+        return None
+
+
+def _kept(raw: Mapping[str, Any]) -> Kept:
+    meta = raw["metadata"]
+    labels = meta.get("labels") or {}
+    times = [one["time"] for one in meta.get("managedFields") or () if one.get("time")]
+    written = max(datetime.fromisoformat(text) for text in [*times, meta["creationTimestamp"]])
+    return Kept(
+        model=labels.get(names.LABEL_MODEL) or "",
+        model_uid=labels.get(names.LABEL_MODEL_UID) or "",
+        uid=meta["uid"],
+        resource_version=meta["resourceVersion"],
+        written=written,
+    )

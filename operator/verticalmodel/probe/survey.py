@@ -1,0 +1,67 @@
+"""One look at the chosen instances of one model, all at the same time, within the bounds of this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from verticalmodel.probe.canary import ask
+from verticalmodel.probe.cluster import Cluster
+from verticalmodel.probe.kubelet import Kubelets
+from verticalmodel.probe.measurement import CANARY, SANDBOX, TRANSPORT, Key, Measurement
+from verticalmodel.probe.metrics import Metrics
+from verticalmodel.probe.sandbox import sandbox_measurements
+from verticalmodel.probe.transport import Target, probe_transport
+from verticalmodel.probe.trust import Trust
+from verticalmodel.probe.world import Model, Pod
+
+__all__ = ["Survey"]
+
+_OFFERS = ("tls1.3", "tls1.2", "tls1.1", "tls1.0", "plain")
+
+
+class Survey:
+    """Looks at instances. At most `at_once` endpoints are in contact with this process at any time."""
+
+    def __init__(self, cluster: Cluster, kubelets: Kubelets, metrics: Metrics, *, at_once: int) -> None:
+        self._cluster = cluster
+        self._kubelets = kubelets
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(at_once)
+
+    async def look(self, model: Model, keys: frozenset[Key], turn: int) -> tuple[Measurement, ...]:
+        """Measure `keys` of `model`. Endpoints are left out while no authority is known to verify them."""
+        trust = self._cluster.trust
+        parts: list[asyncio.Task[Iterable[Measurement]]] = []
+        async with asyncio.TaskGroup() as group:
+            if any(measure == SANDBOX for measure, _ in keys):
+                parts.append(group.create_task(self._sandboxes(model)))
+            if trust is not None:
+                targets = [target for target in model.targets() if (TRANSPORT, target.instance) in keys]
+                parts += [group.create_task(self._transport(target, trust)) for target in targets]
+                pods = [pod for pod in model.pods if (CANARY, f"pod/{pod.name}") in keys]
+                parts += [group.create_task(self._canary(model, pod, trust, turn)) for pod in pods]
+        looks = tuple(look for part in parts for look in part.result() if look.key in keys)
+        for look in looks:
+            self._count(look)
+        return looks
+
+    async def _sandboxes(self, model: Model) -> Iterable[Measurement]:
+        scrapes = await self._kubelets.scrape(self._cluster.nodes_of(model))
+        return sandbox_measurements(model.pods, scrapes, datetime.now(UTC))
+
+    async def _transport(self, target: Target, trust: Trust) -> Iterable[Measurement]:
+        async with self._slots:
+            return (await probe_transport(target, trust),)
+
+    async def _canary(self, model: Model, pod: Pod, trust: Trust, turn: int) -> Iterable[Measurement]:
+        async with self._slots:
+            return (await ask(model, pod, trust, turn),)
+
+    def _count(self, look: Measurement) -> None:
+        self._metrics.looks.labels(look.measure, "measured" if look.conclusive else "inconclusive").inc()
+        if look.measure == TRANSPORT:
+            for offer in _OFFERS:
+                answer = look.observations.get(offer, "not-offered").partition(" ")[0]
+                self._metrics.handshakes.labels(offer, answer).inc()

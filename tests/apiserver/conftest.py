@@ -1,0 +1,86 @@
+"""A real etcd, kube-apiserver and controller-manager, shared by the whole tier.
+
+VERTICALMODEL_TEST_KUBECONFIG points the tier at a cluster that is up; else one without nodes is brought up here and
+taken down again. Its name holds our pid, so that a second run beside this one has its own; what a killed run left
+behind is removed first. Tests share it: each works in a namespace of its own, with names of its own for cluster-scoped
+objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from testcluster import Cluster, Shape
+from testcluster import cluster as clusters
+from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.connection import Connection
+from verticalmodel.kube.resources import NAMESPACES, Key, Resource
+
+ROOT = Path(__file__).resolve().parents[2]
+PREFIX = "apiserver-"
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False, kind="CustomResourceDefinition"
+)
+
+
+@pytest.fixture(scope="session")
+def apiserver() -> Iterator[Path]:
+    """Kubeconfig of an administrator."""
+    given = os.environ.get("VERTICALMODEL_TEST_KUBECONFIG")
+    if given:
+        yield Path(given)
+        return
+    for name in clusters.names():
+        pid = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            clusters.down(name)
+    cluster = Cluster.up(f"{PREFIX}{os.getpid()}", Shape(nodes=0))
+    try:
+        yield cluster.kubeconfig
+    finally:
+        cluster.down()
+
+
+@pytest.fixture
+async def connection(apiserver: Path) -> AsyncIterator[Connection]:
+    """A connection as the administrator."""
+    async with Connection.open(apiserver) as connection:
+        yield connection
+
+
+@pytest.fixture
+def api(connection: Connection) -> ApiClient:
+    """A client whose field manager is `test`."""
+    return ApiClient(connection, manager="test")
+
+
+@pytest.fixture
+async def namespace(api: ApiClient) -> AsyncIterator[str]:
+    """An empty namespace of the test's own, deleted afterwards."""
+    name = f"test-{uuid4().hex[:10]}"
+    await api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    await api.delete(NAMESPACES, Key("", name))
+
+
+@pytest.fixture
+async def crds(api: ApiClient) -> None:
+    """The server knows our kinds."""
+    for path in sorted((ROOT / "crds").glob("*.yaml")):
+        name = (await api.apply(DEFINITIONS, yaml.safe_load(path.read_text())))["metadata"]["name"]
+        async with asyncio.timeout(20):
+            while not established(await api.get(DEFINITIONS, Key("", name))):  # noqa: ASYNC110 - the server's pace
+                await asyncio.sleep(0.05)
+
+
+def established(definition: dict[str, Any]) -> bool:
+    conditions = (definition.get("status") or {}).get("conditions") or []
+    return any((condition["type"], condition["status"]) == ("Established", "True") for condition in conditions)

@@ -1,0 +1,183 @@
+"""What each rule of the CRDs accepts and refuses, one value beside its neighbour, and what the refusal says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from apiserver.objects import OBJECT_MISSING, Path, Wire
+
+
+def field_of(path: Path) -> str:
+    """A path as the API server writes it: `spec.items[0].name`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A value that is refused at `path`, its twin that is accepted, and what the refusal must say."""
+
+    kind: str
+    path: tuple[str | int, ...]
+    good: Any
+    bad: Any
+    says: tuple[str, ...]
+    field: str | None = None
+    """Where the server puts it, if not at `path`; "" for the root."""
+
+    @property
+    def where(self) -> str:
+        return field_of(self.path) if self.field is None else self.field
+
+
+NAME = ("metadata", "name")
+SELECTOR = ("spec", "access", "namespaceSelector")
+ENV = ("spec", "env", 0, "name")
+NO_NAME = ("is no name for a model", "at most 63 lower-case letters, digits and dashes, starting with a letter")
+PVC = "should match '^pvc://"
+QUANTITY = "is not a quantity; write for example 2, 500m or 4Gi"
+
+CASES = {
+    "a name of 63 characters is a name, one of 64 is not": Case(
+        "VerticalModel", NAME, "m" * 63, "m" * 64, ("m" * 64, *NO_NAME), ""
+    ),
+    "a name never starts with a digit": Case("VerticalModel", NAME, "m3d", "3dm", ("3dm", *NO_NAME), ""),
+    "a name holds no dot": Case("VerticalModel", NAME, "a-b", "a.b", ("a.b", *NO_NAME), ""),
+    "a name does not end with a dash": Case("VerticalModel", NAME, "a", "a--0.", ("a--0.",), "metadata.name"),
+    "cpu may be an integer, never a word": Case(
+        "VerticalModel", ("spec", "resources", "cpu"), 2, "two", ("two", QUANTITY)
+    ),
+    "memory is a quantity": Case(
+        "VerticalModel", ("spec", "resources", "memory"), "1.5Gi", "1.5GiB", ("1.5GiB", QUANTITY)
+    ),
+    "memory is enough to start": Case(
+        "VerticalModel",
+        ("spec", "resources", "memory"),
+        "64Mi",
+        "65535Ki",
+        ("memory is 65535Ki, it must be at least 64Mi",),
+    ),
+    "cpu is more than nothing": Case(
+        "VerticalModel", ("spec", "resources", "cpu"), "10m", -1, ("cpu is -1, it must be at least 10m",)
+    ),
+    "a suffix without a number is zero to the server, so it is too small": Case(
+        "VerticalModel", ("spec", "resources", "cpu"), "1k", "k", ("cpu is k, it must be at least 10m",)
+    ),
+    "a claim's path stays inside it": Case(
+        "VerticalModel", ("spec", "source", "uri"), "pvc://models/a..b", "pvc://models/../b", ("pvc://models/../b", PVC)
+    ),
+    "a claim's path has no empty step": Case(
+        "VerticalModel", ("spec", "source", "uri"), "pvc://models", "pvc://models//b", ("pvc://models//b", PVC)
+    ),
+    "other schemes are not served yet": Case(
+        "VerticalModel", ("spec", "source", "uri"), "pvc://m/f.onnx", "s3://m/f.onnx", ("s3://m/f.onnx", PVC)
+    ),
+    "a digest is a SHA-256 in lower case": Case(
+        "VerticalModel",
+        ("spec", "source", "digest"),
+        "sha256:" + "a" * 64,
+        "sha256:" + "A" * 64,
+        ("sha256:" + "A" * 64, "should match '^sha256:[a-f0-9]{64}$'"),
+    ),
+    "replicas have an end": Case(
+        "VerticalModel", ("spec", "replicas"), 1000, 1001, ("1001", "less than or equal to 1000")
+    ),
+    "replicas are not negative": Case(
+        "VerticalModel", ("spec", "replicas"), 0, -1, ("-1", "greater than or equal to 0")
+    ),
+    "a start budget is at least a second": Case(
+        "VerticalModel", ("spec", "startup", "budgetSeconds"), 1, 0, ("0", "greater than or equal to 1")
+    ),
+    "an overrun is enforced or reported": Case(
+        "VerticalModel", ("spec", "startup", "enforcement"), "Enforce", "Ignore", ('"Ignore"', '"Enforce", "Report"')
+    ),
+    "a selector's operator fits its values": Case(
+        "VerticalModel",
+        (*SELECTOR, "matchExpressions", 0, "operator"),
+        "NotIn",
+        "Exists",
+        ("In and NotIn need values, Exists and DoesNotExist have none",),
+        "spec.access.namespaceSelector.matchExpressions[0].values",
+    ),
+    "a selector's key is a label key": Case(
+        "VerticalModel", (*SELECTOR, "matchExpressions", 0, "key"), "team", "a/b/c", ("a/b/c", "should match")
+    ),
+    "a selector's label has a key that can be": Case(
+        "VerticalModel",
+        (*SELECTOR, "matchLabels"),
+        {"example.com/team": ""},
+        {"no key": "a"},
+        ("the keys of matchLabels must be label keys, for example team or example.com/team",),
+    ),
+    "a port is above 1023 and not the guard's": Case(
+        "ModelRuntime", ("spec", "port"), 8444, 8443, ("port 8443 belongs to the guard; choose another",)
+    ),
+    "a privileged port is refused": Case(
+        "ModelRuntime", ("spec", "port"), 1024, 1023, ("1023", "greater than or equal to 1024")
+    ),
+    **{
+        f"{name} is set by the operator": Case(
+            "ModelRuntime",
+            ENV,
+            f"MY_{name}",
+            name,
+            ("env must not set any of", name, "the operator sets them"),
+            "spec.env",
+        )
+        for name in ("MODEL_NAME", "MODEL_PATH", "SERVER_PORT", "CPU_LIMIT")
+    },
+    "a command is explicit": Case("ModelRuntime", ("spec", "command"), ["serve"], [], ("at least 1 items",)),
+    "formats are distinct": Case(
+        "ModelRuntime", ("spec", "formats"), ["onnx", "pmml"], ["onnx", "onnx"], ('"onnx"',), "spec.formats[1]"
+    ),
+    **{
+        f"the guard's {name} is a quantity": Case(
+            "ModelRuntime", ("spec", "guard", name), good, "much", ("much", QUANTITY)
+        )
+        for name, good in (("cpu", "250m"), ("memory", "1Gi"))
+    },
+    "the guard has memory to run in": Case(
+        "ModelRuntime", ("spec", "guard", "memory"), "32Mi", "1Mi", ("memory is 1Mi, it must be at least 32Mi",)
+    ),
+    "the guard has a share of a core": Case(
+        "ModelRuntime", ("spec", "guard", "cpu"), 1, "1m", ("cpu is 1m, it must be at least 10m",)
+    ),
+    "an edition is a year": Case(
+        "OperatingStandard", ("spec", "edition"), "2027", "next", ('"next"', "should match '^[0-9]{4}")
+    ),
+    "evidence is measured or inconclusive": Case(
+        "Evidence",
+        ("spec", "entries", 0, "outcome"),
+        "Inconclusive",
+        "Fine",
+        ('"Fine"', '"Inconclusive"', '"Measured"'),
+    ),
+}
+
+
+# Keyword of a schema -> a value that crosses its limit, from the limit and a good value, and the server's reason.
+CROSSED = {
+    "enum": (lambda _limit, _good: "Nonsense", "FieldValueNotSupported"),
+    "maxLength": (lambda limit, _good: "x" * (limit + 1), "FieldValueTooLong"),
+    "minLength": (lambda limit, _good: "x" * (limit - 1), "FieldValueInvalid"),
+    "pattern": (lambda _limit, _good: "?", "FieldValueInvalid"),
+    "minimum": (lambda limit, _good: limit - 1, "FieldValueInvalid"),
+    "maximum": (lambda limit, _good: limit + 1, "FieldValueInvalid"),
+    "type": (lambda limit, _good: "yes" if limit == "boolean" else True, "FieldValueTypeInvalid"),
+    "maxItems": (lambda limit, good: good * (limit + 1), "FieldValueTooMany"),
+    "maxProperties": (lambda limit, _good: {f"k{number}": "v" for number in range(limit + 1)}, "FieldValueTooMany"),
+}
+
+
+def breaches(schema: Wire, value: Any, path: Path) -> Iterator[tuple[Path, Any, str]]:
+    """Every limit of `schema` crossed once in the good `value`: the path, the bad value, and the server's reason."""
+    for keyword, (crossing, reason) in CROSSED.items():
+        if keyword in schema:
+            yield path, crossing(schema[keyword], value), reason
+    for name in schema.get("required", ()):
+        yield (*path, name), OBJECT_MISSING, "FieldValueRequired"
+    for name, field in schema.get("properties", {}).items():
+        yield from breaches(field, value[name], (*path, name))
+    if schema.get("type") == "array":
+        yield from breaches(schema["items"], value[0], (*path, 0))

@@ -1,0 +1,407 @@
+"""Claims about one pass, against a real API server: children, drift, pinning, pruning, and silence when nothing changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+from verticalmodel.api import names
+from verticalmodel.facts import Platform
+from verticalmodel.kube import resources
+from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.connection import Connection
+from verticalmodel.kube.resources import Key, Resource
+from verticalmodel.shell.caches import Caches
+from verticalmodel.shell.certificates import Certificates
+from verticalmodel.shell.children import BY_KIND
+from verticalmodel.shell.issuer import new_authority
+from verticalmodel.shell.reconcile import Reconciler
+from verticalmodel.standard import manifest as edition
+
+pytestmark = pytest.mark.apiserver
+
+ROOT = Path(__file__).resolve().parents[2]
+PLATFORM = Platform(guard_image="guard:1", version="0.1.0")
+RUNTIME = {
+    "apiVersion": names.API_VERSION,
+    "kind": "ModelRuntime",
+    "metadata": {"name": "test-runtime"},
+    "spec": {"image": "serving:1", "command": ["serve"], "formats": ["onnx"]},
+}
+
+
+@dataclass
+class World:
+    """A namespace, one operator's rooms around it, and a count of the writes they make."""
+
+    api: ApiClient
+    user: ApiClient
+    caches: Caches
+    namespace: str
+    reconciler: Reconciler
+    writes: list[str] = field(default_factory=list)
+
+    async def create(self, name: str = "m", **spec: Any) -> Key:
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": "VerticalModel",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"runtime": {"name": "test-runtime"}, "source": {"uri": "pvc://claim/model.onnx"}, **spec},
+        }
+        await self.user.apply(resources.VERTICAL_MODELS, body, manager="user")
+        return Key(self.namespace, name)
+
+    async def reconcile(self, key: Key) -> dict[str, Any]:
+        """One pass on the newest body; the model afterwards."""
+        body = await self.user.find(resources.VERTICAL_MODELS, key)
+        if body is None:
+            self.caches.drop_model(key)
+        else:
+            self.caches.put_model(key, body)
+        await self.reconciler(key)
+        return await self.user.get(resources.VERTICAL_MODELS, key) if body else {}
+
+    async def settle(self, key: Key) -> dict[str, Any]:
+        """Passes until one writes nothing; the model then. Fails where the operator never comes to rest."""
+        for _ in range(10):
+            await self.caught_up()
+            self.writes.clear()
+            model = await self.reconcile(key)
+            if not self.writes:
+                return model
+        raise AssertionError(f"no rest after 10 passes; the last one wrote {self.writes}")
+
+    async def caught_up(self) -> None:
+        """Wait until the caches show what the API server holds of this namespace."""
+        for resource in BY_KIND.values():
+            listing = await self.user.list(resource, self.namespace, labels={names.LABEL_MANAGED_BY: names.MANAGED_BY})
+            for item in listing.items:
+                key, version = resources.key_of(item), int(item["metadata"]["resourceVersion"])
+                await until(lambda r=resource, k=key, v=version: (c := self.caches.child(r, k)) is not None and c.version >= v)
+            wanted = {resources.key_of(item) for item in listing.items}
+            await until(lambda r=resource, w=wanted: self.cached(r) == w)
+
+    def cached(self, resource: Resource) -> set[Key]:
+        informer: Any = self.caches.revisions if resource is resources.CONTROLLER_REVISIONS else self.caches.children[resource]
+        return {key for key in informer if key.namespace == self.namespace}
+
+    async def children(self, kind: str) -> list[dict[str, Any]]:
+        labels = {names.LABEL_MANAGED_BY: names.MANAGED_BY}
+        return (await self.user.list(BY_KIND[kind], self.namespace, labels=labels)).items
+
+
+async def until(holds: Callable[[], bool], timeout: float = 10) -> None:
+    """Wait for a cache that a watch feeds; each look costs nothing."""
+    async with asyncio.timeout(timeout):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running(tasks: list[asyncio.Task[Any]]) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+@asynccontextmanager
+async def operator_in(kubeconfig: Path, namespace: str, platform: Platform = PLATFORM) -> AsyncIterator[World]:
+    async with Connection.open(kubeconfig) as connection:
+        writes: list[str] = []
+
+        def observe(verb: str, plural: str, *_: object) -> None:
+            # A pod that is not ready makes the operator ask for its Secret by a dry-run create: no write.
+            if verb not in ("get", "list", "watch") and plural != "secrets":
+                writes.append(f"{verb} {plural}")
+
+        api = ApiClient(connection, manager=names.MANAGER_CHILDREN, observe=observe)
+        user = ApiClient(connection, manager="user")
+        caches = Caches(api, lambda _: None)
+        certificates = Certificates(api, new_authority(datetime.now(UTC)), "cluster.local", lambda: datetime.now(UTC))
+        reconciler = Reconciler(api, caches, platform, certificates, lambda: datetime.now(UTC))
+        async with running([asyncio.create_task(informer.run()) for informer in caches.informers()]):
+            async with asyncio.timeout(20):
+                await caches.synced()
+            yield World(api, user, caches, namespace, reconciler, writes)
+
+
+@pytest.fixture
+async def kinds(apiserver: Path) -> Path:
+    """The kubeconfig of a server that knows our kinds, a runtime and the default edition."""
+    async with Connection.open(apiserver) as connection:
+        user = ApiClient(connection, manager="user")
+        crds = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False, kind="CustomResourceDefinition")
+        for path in sorted((ROOT / "crds").glob("*.yaml")):
+            name = (await user.apply(crds, yaml.safe_load(path.read_text())))["metadata"]["name"]
+            await established(user, crds, name)
+        await user.apply(resources.MODEL_RUNTIMES, RUNTIME)
+        await user.apply(resources.OPERATING_STANDARDS, edition(names.DEFAULT_STANDARD))
+    return apiserver
+
+
+async def established(user: ApiClient, crds: Resource, name: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            found = await user.get(crds, Key("", name))
+            conditions = (found.get("status") or {}).get("conditions") or []
+            if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
+                return
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+async def namespace(kinds: Path) -> AsyncIterator[str]:
+    name = f"reconcile-{uuid4().hex[:8]}"
+    async with Connection.open(kinds) as connection:
+        user = ApiClient(connection, manager="user")
+        await user.apply(resources.NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        yield name
+        await user.delete(resources.NAMESPACES, Key("", name))
+
+
+@pytest.fixture
+async def world(kinds: Path, namespace: str) -> AsyncIterator[World]:
+    async with operator_in(kinds, namespace) as made:
+        yield made
+
+
+def condition(model: dict[str, Any], kind: str) -> tuple[str, str]:
+    found = {c["type"]: (c["status"], c["reason"]) for c in model["status"]["conditions"]}
+    return found[kind]
+
+
+async def test_a_first_pass_creates_every_child_and_a_second_writes_nothing(world: World) -> None:
+    key = await world.create()
+    model = await world.settle(key)
+    for kind in BY_KIND:
+        owners = [child["metadata"]["ownerReferences"] for child in await world.children(kind)]
+        assert [[ref["uid"] for ref in refs] for refs in owners] == [[model["metadata"]["uid"]]]
+    assert condition(model, "Accepted") == ("True", "Planned")
+    assert condition(model, "Ready")[0] == "False"
+    assert condition(model, "TransportEncrypted") == ("Unknown", "NotMeasured")
+    assert model["status"]["met"] == "0/34"
+    assert len(model["status"]["clauses"]) == 34
+
+
+async def test_our_manager_owns_every_field_it_rendered_so_rest_is_real(world: World) -> None:
+    """The walk over fieldsV1 agrees with the API server for every kind; else each pass would write again."""
+    key = await world.create()
+    await world.settle(key)
+    assert {item["metadata"]["namespace"] for kind in BY_KIND for item in await world.children(kind)} == {world.namespace}
+    assert world.writes == []
+
+
+async def test_a_new_process_writes_nothing_over_what_it_finds(world: World, kinds: Path) -> None:
+    key = await world.create()
+    await world.settle(key)
+    async with operator_in(kinds, world.namespace) as second:
+        second.reconciler._certificates._authority = world.reconciler._certificates._authority  # noqa: SLF001 - the same CA, as after a restart
+        await second.reconcile(key)
+        assert second.writes == []
+
+
+Vandal = Callable[[World, dict[str, Any]], Awaitable[object]]
+
+
+async def sidecar(world: World, child: dict[str, Any]) -> None:
+    add = {"op": "add", "path": "/spec/template/spec/containers/-", "value": {"name": "spy", "image": "spy:1"}}
+    await world.user.patch_json(resources.DEPLOYMENTS, resources.key_of(child), [add])
+
+
+async def host_network(world: World, child: dict[str, Any]) -> None:
+    add = {"op": "add", "path": "/spec/template/spec/hostNetwork", "value": True}
+    await world.user.patch_json(resources.DEPLOYMENTS, resources.key_of(child), [add])
+
+
+async def other_image(world: World, child: dict[str, Any]) -> None:
+    change = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "evil:1"}
+    await world.user.patch_json(resources.DEPLOYMENTS, resources.key_of(child), [change])
+
+
+async def no_read_only_root(world: World, child: dict[str, Any]) -> None:
+    drop = {"op": "remove", "path": "/spec/template/spec/containers/0/securityContext/readOnlyRootFilesystem"}
+    await world.user.patch_json(resources.DEPLOYMENTS, resources.key_of(child), [drop])
+
+
+async def environment(world: World, child: dict[str, Any]) -> None:
+    add = {"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": {"name": "LD_PRELOAD", "value": "x"}}
+    await world.user.patch_json(resources.DEPLOYMENTS, resources.key_of(child), [add])
+
+
+async def scaled(world: World, child: dict[str, Any]) -> None:
+    await world.user.patch_merge(resources.DEPLOYMENTS, resources.key_of(child), {"spec": {"replicas": 7}})
+
+
+async def open_policy(world: World, child: dict[str, Any]) -> None:
+    await world.user.patch_merge(resources.NETWORK_POLICIES, resources.key_of(child), {"spec": {"ingress": [{}], "egress": [{}]}})
+
+
+async def plain_port(world: World, child: dict[str, Any]) -> None:
+    add = {"op": "add", "path": "/spec/ports/-", "value": {"name": "plain", "port": 80, "targetPort": 8080}}
+    await world.user.patch_json(resources.SERVICES, resources.key_of(child), [add])
+
+
+async def forced_apply(world: World, child: dict[str, Any]) -> None:
+    body = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": child["metadata"]["name"], "namespace": world.namespace},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{}]},
+    }
+    await world.user.apply(resources.NETWORK_POLICIES, body, manager="eve")
+
+
+async def no_labels(world: World, child: dict[str, Any]) -> None:
+    labels = {names.LABEL_MODEL_UID: None}
+    await world.user.patch_merge(resources.SERVICES, resources.key_of(child), {"metadata": {"labels": labels}})
+
+
+async def deleted(world: World, child: dict[str, Any]) -> None:
+    await world.user.delete(BY_KIND[child["kind"]], resources.key_of(child))
+
+
+@pytest.mark.parametrize(
+    ("kind", "vandal"),
+    [
+        ("Deployment", sidecar),
+        ("Deployment", host_network),
+        ("Deployment", other_image),
+        ("Deployment", no_read_only_root),
+        ("Deployment", environment),
+        ("Deployment", scaled),
+        ("NetworkPolicy", open_policy),
+        ("NetworkPolicy", forced_apply),
+        ("Service", plain_port),
+        ("Service", no_labels),
+        *((kind, deleted) for kind in BY_KIND),
+    ],
+)
+async def test_what_somebody_did_to_a_child_is_undone(world: World, kind: str, vandal: Vandal) -> None:
+    key = await world.create()
+    await world.settle(key)
+    [before] = await world.children(kind)
+    await vandal(world, {"kind": kind, **before})
+    await world.settle(key)
+    [after] = await world.children(kind)
+    assert comparable(after) == comparable(before)
+
+
+def comparable(child: dict[str, Any]) -> dict[str, Any]:
+    """The parts of a child that we decide; what the server counts or allots is left out."""
+    meta = {part: child["metadata"].get(part) for part in ("name", "labels", "ownerReferences")}
+    spec = {part: value for part, value in child.get("spec", {}).items() if part not in ("clusterIP", "clusterIPs")}
+    return {"metadata": meta, "spec": spec, "data": child.get("data"), "template": child.get("template")}
+
+
+async def test_a_restart_asked_for_by_kubectl_is_left_alone(world: World) -> None:
+    key = await world.create()
+    await world.settle(key)
+    [deployment] = await world.children("Deployment")
+    stamp = {"kubectl.kubernetes.io/restartedAt": "2026-11-23T00:00:00Z"}
+    change = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
+    await world.user.patch_merge(resources.DEPLOYMENTS, resources.key_of(deployment), change, manager="kubectl-rollout")
+    await world.settle(key)
+    [after] = await world.children("Deployment")
+    assert stamp.items() <= after["spec"]["template"]["metadata"]["annotations"].items()
+
+
+async def test_a_newer_operator_restarts_nothing_until_the_user_takes_the_update(world: World, kinds: Path) -> None:
+    key = await world.create()
+    await world.settle(key)
+    [before] = await world.children("Deployment")
+    async with operator_in(kinds, world.namespace, replace(PLATFORM, guard_image="guard:2")) as newer:
+        model = await newer.settle(key)
+        assert condition(model, "UpdatePending") == ("True", "NewerTemplate")
+        await newer.create(replicas=2)  # scaling takes no update
+        model = await newer.settle(key)
+        [scaled_only] = await newer.children("Deployment")
+        assert scaled_only["spec"]["template"] == before["spec"]["template"]
+        assert scaled_only["spec"]["replicas"] == 2
+        await newer.create(replicas=2, update="now")
+        model = await newer.settle(key)
+        [after] = await newer.children("Deployment")
+    assert condition(model, "UpdatePending") == ("False", "UpToDate")
+    assert after["spec"]["template"]["spec"]["initContainers"][0]["image"] == "guard:2"
+
+
+async def test_a_strangers_service_of_the_models_name_is_refused_and_left_alone(world: World) -> None:
+    stranger = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "m", "namespace": world.namespace},
+        "spec": {"ports": [{"port": 80}], "selector": {"app": "other"}},
+    }
+    await world.user.apply(resources.SERVICES, stranger)
+    key = await world.create()
+    model = await world.settle(key)
+    assert condition(model, "Accepted") == ("False", "NameTaken")
+    assert await world.children("Deployment") == []
+    await world.user.delete(resources.SERVICES, key)
+    model = await world.settle(key)
+    assert condition(model, "Accepted") == ("True", "Planned")
+
+
+async def test_a_wrong_runtime_is_a_condition_and_the_way_back_works(world: World) -> None:
+    key = await world.create(runtime={"name": "nowhere"})
+    model = await world.settle(key)
+    assert condition(model, "Accepted") == ("False", "RuntimeNotFound")
+    assert condition(model, "UpdatePending") == ("Unknown", "NotAccepted")
+    await world.create()
+    model = await world.settle(key)
+    assert condition(model, "Accepted") == ("True", "Planned")
+
+
+async def test_children_of_a_previous_model_of_the_name_are_waited_for(world: World) -> None:
+    """The garbage collector removes them; taking them over would hand a new owner somebody else's pods."""
+    key = await world.create()
+    await world.settle(key)
+    await world.user.delete(resources.VERTICAL_MODELS, key)
+    old = {item["metadata"]["uid"] for kind in BY_KIND for item in await world.children(kind)}
+    await world.create()
+    await until_settled_with_other_children(world, key, old)
+
+
+async def until_settled_with_other_children(world: World, key: Key, old: set[str]) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            model = await world.reconcile(key)
+            new = {item["metadata"]["uid"] for kind in BY_KIND for item in await world.children(kind)}
+            if len(new) == len(BY_KIND) and not new & old and condition(model, "Progressing")[1] != "Waiting":
+                return
+            await asyncio.sleep(0.2)
+
+
+async def test_a_deleted_certificate_secret_is_issued_again_while_pods_wait_for_it(world: World) -> None:
+    key = await world.create()
+    model = await world.settle(key)
+    first = model["status"]["certificate"]["fingerprint"]
+    secret = Key(world.namespace, names.child_name("m", "certificate"))
+    assert await world.user.delete(resources.SECRETS, secret)
+    pod = await waiting_pod(world, model)
+    await until(lambda: world.caches.pods.get(pod) is not None)
+    model = await world.reconcile(key)
+    assert model["status"]["certificate"]["fingerprint"] != first
+    assert await world.user.find(resources.SECRETS, secret) is not None
+
+
+async def waiting_pod(world: World, model: dict[str, Any]) -> Key:
+    """A pod of the model that never starts: no kubelet runs in this tier."""
+    [deployment] = await world.children("Deployment")
+    template = deployment["spec"]["template"]
+    meta = {**template["metadata"], "name": "m-pod", "namespace": world.namespace}
+    spec = {"containers": [{"name": "server", "image": "serving:1"}]}
+    await world.user.create(resources.PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    return Key(world.namespace, "m-pod")

@@ -1,0 +1,266 @@
+"""The loop closer: what we render is what the judge accepts, and nothing less is.
+
+For each clause with a measure: (a) the sample's render, dressed as a cluster would run it and as honest measurers would
+see it, is True; (b) each recorded mutation of the render or of the world is False or Unknown by that very clause; (c)
+without evidence it is Unknown. The judge imports neither plan nor render, so only this test ties the two together.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from unit.builders import (
+    DIGEST,
+    SERVICE_UID,
+    UID,
+    Draft,
+    World,
+    canary_draft,
+    container,
+    pod,
+    sandbox_draft,
+    service,
+    transport_draft,
+)
+from unit.clause_fixtures import FIXTURES, Change
+from verticalmodel.api import names
+from verticalmodel.api.modelruntime import ModelRuntime
+from verticalmodel.api.operatingstandard import OperatingStandard
+from verticalmodel.api.verticalmodel import VerticalModel
+from verticalmodel.facts import Facts, ObservedContainer, ObservedPod, Platform
+from verticalmodel.judge.judge import judge
+from verticalmodel.judge.ready import ready
+from verticalmodel.judge.verdict import Verdict
+from verticalmodel.plan import Plan, plan
+from verticalmodel.render.children import children
+from verticalmodel.render.pin import pin
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+Children = dict[str, dict[str, Any]]
+"""The rendered children by kind."""
+
+_HOST_FLAGS = ("hostPID", "hostIPC", "hostNetwork", "shareProcessNamespace")
+_VERSIONS = {"TLSv1_0": 1.0, "TLSv1_1": 1.1, "TLSv1_2": 1.2, "TLSv1_3": 1.3}
+
+
+def read(path: str) -> dict[str, Any]:
+    """A manifest of the repository."""
+    document: dict[str, Any] = yaml.safe_load((MANIFESTS / path).read_text(encoding="utf-8"))
+    return document
+
+
+@cache
+def sample() -> VerticalModel:
+    """The sample, as the API server would show it, scaled to two pods."""
+    manifest = read("samples/breast-screening.yaml")
+    manifest["metadata"] |= {"namespace": "radiology", "uid": UID}
+    manifest["spec"]["replicas"] = 2
+    return VerticalModel.model_validate(manifest)
+
+
+@cache
+def edition() -> OperatingStandard:
+    """The standard that the sample is judged by."""
+    return OperatingStandard.model_validate(read("standards/vlm-2026.yaml"))
+
+
+@cache
+def rendered() -> Children:
+    """The sample's children, shared by all tests: copy before changing. Nothing else of a plan reaches the judge."""
+    runtime = ModelRuntime.model_validate(read("runtimes/oip-onnx.yaml"))
+    planned = plan(sample(), Facts(Platform(guard_image="guard:1", version="0.1.0"), runtime, edition()))
+    assert isinstance(planned, Plan), planned
+    return {child["kind"]: child for child in children(planned, pin(planned, None))}
+
+
+def dressed(made: Children, *, pod_pids_limit: str = "1024") -> World:
+    """The children as a cluster runs them: live pods, kernels that enforce what they are told, honest measurers."""
+    pods = [_live(made["Deployment"], name) for name in ("breast-screening-a", "breast-screening-b")]
+    drafts = [look for one in pods for box in one.containers if (look := _kernel(one, box, pod_pids_limit))]
+    tls = _socket(made["ConfigMap"])
+    drafts += [_handshakes(f"pod/{one.name}:8443", {"podUid": one.uid}, tls) for one in pods]
+    drafts += [canary_draft(one) for one in pods]
+    endpoint = made.get("Service")
+    if endpoint is not None:
+        drafts.append(_handshakes(f"service/{endpoint['metadata']['name']}:443", {"serviceUid": SERVICE_UID}, tls))
+    return World(
+        model=sample(),
+        standard=edition(),
+        pods=tuple(pods),
+        service=service(name=endpoint["metadata"]["name"]) if endpoint is not None else None,
+        drafts=tuple(drafts),
+    )
+
+
+def _live(deployment: Mapping[str, Any], name: str) -> ObservedPod:
+    template = deployment["spec"]["template"]
+    spec = template["spec"]
+    beside = [one for one in spec.get("initContainers", ()) if one.get("restartPolicy") == "Always"]
+    return pod(
+        name,
+        template_digest=template["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_DIGEST],
+        shares_host=tuple(flag for flag in _HOST_FLAGS if spec.get(flag)),
+        containers=tuple(
+            container(one["name"], pod=name, limits=one.get("resources", {}).get("limits", {}))
+            for one in (*beside, *spec["containers"])
+        ),
+    )
+
+
+def _kernel(owner: ObservedPod, box: ObservedContainer, pod_pids_limit: str) -> Draft:
+    """What a cgroup shows: the limits that the container asked for and none that it did not."""
+    missing = sum(limit not in box.limits for limit in ("cpu", "memory")) + (pod_pids_limit == "0")
+    return sandbox_draft(owner, box, value=missing + bool(owner.shares_host), pidsMax=pod_pids_limit)
+
+
+def _socket(config: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The lowest and highest TLS version of the guard's listener; None where it speaks plain text."""
+    bootstrap = json.loads(config["data"]["bootstrap.json"])
+    chain = bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]
+    if "transport_socket" not in chain:
+        return None
+    parameters = chain["transport_socket"]["typed_config"]["common_tls_context"]["tls_params"]
+    lowest, highest = (parameters[f"tls_{end}_protocol_version"] for end in ("minimum", "maximum"))
+    return _VERSIONS[lowest], _VERSIONS[highest]
+
+
+def _handshakes(instance: str, binding: Mapping[str, str], tls: tuple[float, float] | None) -> Draft:
+    """What an honest prober notes of a listener with these versions."""
+    if tls is None:
+        return transport_draft(instance, binding, value=0, plain="accepted HTTP 200", tls13="inconclusive reset")
+    lowest, highest = tls
+    old = {f"tls{version}".replace(".", ""): version for version in (1.2, 1.1, 1.0) if lowest <= version <= highest}
+    seen = {name: f"accepted TLS {version} ECDHE-ECDSA-AES256-GCM-SHA384" for name, version in old.items()}
+    if highest < 1.3:
+        seen |= dict.fromkeys(("tls13", "control_before", "control_after"), "inconclusive alert protocol_version")
+    return transport_draft(instance, binding, value=min(old.values(), default=1.3), **seen)
+
+
+def verdicts(world: World) -> dict[int, Verdict]:
+    """Verdicts of the clauses that have a measure."""
+    return {one.clause: one for one in judge(world.observed()) if one.clause in FIXTURES}
+
+
+# Mutations of the render, each with the clause that must notice and what it must say.
+
+Mutation = Callable[[Children], object]
+
+
+def _pod_spec(made: Children) -> dict[str, Any]:
+    spec: dict[str, Any] = made["Deployment"]["spec"]["template"]["spec"]
+    return spec
+
+
+def _sets(flag: str) -> Mutation:
+    return lambda made: _pod_spec(made).update({flag: True})
+
+
+def _drops(group: str, *limits: str) -> Mutation:
+    def mutate(made: Children) -> None:
+        for limit in limits:
+            del _pod_spec(made)[group][0]["resources"]["limits"][limit]
+
+    return mutate
+
+
+def _adds_a_container(made: Children) -> None:
+    _pod_spec(made)["containers"].append({"name": "miner", "image": "miner:1"})
+
+
+def _guard(change: Callable[[dict[str, Any]], None]) -> Mutation:
+    """The guard's listener changed."""
+
+    def mutate(made: Children) -> None:
+        data = made["ConfigMap"]["data"]
+        bootstrap = json.loads(data["bootstrap.json"])
+        change(bootstrap["static_resources"]["listeners"][0]["filter_chains"][0])
+        data["bootstrap.json"] = json.dumps(bootstrap)
+
+    return mutate
+
+
+def _speaks(lowest: str, highest: str) -> Mutation:
+    versions = {"tls_minimum_protocol_version": lowest, "tls_maximum_protocol_version": highest}
+    return _guard(
+        lambda chain: chain["transport_socket"]["typed_config"]["common_tls_context"]["tls_params"].update(versions)
+    )
+
+
+MUTATIONS: dict[str, tuple[int, str, Mutation]] = {
+    "the guard still speaks TLS 1.2": (13, "False", _speaks("TLSv1_2", "TLSv1_3")),
+    "the guard still speaks TLS 1.0": (13, "False", _speaks("TLSv1_0", "TLSv1_3")),
+    "the guard does not speak TLS 1.3": (13, "False", _speaks("TLSv1_2", "TLSv1_2")),
+    "the guard speaks plain text": (13, "False", _guard(lambda chain: chain.pop("transport_socket"))),
+    "the Service is not rendered": (13, "Unknown", lambda made: made.pop("Service")),
+    "the server has no memory limit": (30, "False", _drops("containers", "memory")),
+    "the server has no CPU limit": (30, "False", _drops("containers", "cpu")),
+    "the guard has no limit": (30, "False", _drops("initContainers", "cpu", "memory")),
+    "the pod shares the host's processes": (30, "False", _sets("hostPID")),
+    "the pod shares the host's network": (30, "False", _sets("hostNetwork")),
+    "the pod shares the host's IPC": (30, "False", _sets("hostIPC")),
+    "the containers share their processes": (30, "False", _sets("shareProcessNamespace")),
+    "a container without limits is added": (30, "False", _adds_a_container),
+}
+
+
+def test_the_samples_render_dressed_as_observed_holds_every_measured_clause() -> None:
+    found = verdicts(dressed(rendered()))
+    assert {number: one.status for number, one in found.items()} == dict.fromkeys(FIXTURES, "True"), found
+
+
+def test_the_samples_render_dressed_as_observed_serves() -> None:
+    world = dressed(rendered())
+    assert ready(world.observed(), world.pods[0].template_digest).reason == "Serving"
+    assert ready(world.observed(), DIGEST).reason == "NoPods"
+
+
+@pytest.mark.parametrize(("number", "status", "mutate"), MUTATIONS.values(), ids=MUTATIONS)
+def test_a_mutated_render_is_noticed_by_its_clause_and_by_no_other(number: int, status: str, mutate: Mutation) -> None:
+    made = copy.deepcopy(rendered())
+    mutate(made)
+    found = verdicts(dressed(made))
+    expected = {**dict.fromkeys(FIXTURES, "True"), number: status}
+    assert {clause: one.status for clause, one in found.items()} == expected, found
+
+
+def test_a_node_that_limits_no_processes_is_noticed() -> None:
+    found = verdicts(dressed(rendered(), pod_pids_limit="0"))
+    assert {clause: one.status for clause, one in found.items()} == {13: "True", 30: "False"}
+
+
+def mutations(kind: str) -> list[Any]:
+    """The recorded mutations of the world, by clause and name."""
+    return [
+        pytest.param(number, change[1] if isinstance(change, tuple) else change, id=f"{number}: {name}")
+        for number, fixtures in FIXTURES.items()
+        for name, change in getattr(fixtures, kind).items()
+    ]
+
+
+@pytest.mark.parametrize(("number", "change"), mutations("failing"))
+def test_what_breaks_a_built_world_breaks_the_dressed_render(number: int, change: Change) -> None:
+    assert verdicts(change(dressed(rendered())))[number].status == "False"
+
+
+@pytest.mark.parametrize(("number", "change"), mutations("unknown"))
+def test_what_leaves_a_built_world_unknown_leaves_the_dressed_render_unknown(number: int, change: Change) -> None:
+    assert verdicts(change(dressed(rendered())))[number].status == "Unknown"
+
+
+def test_without_evidence_nothing_holds_whatever_was_rendered() -> None:
+    found = judge(replace(dressed(rendered()), drafts=()).observed())
+    assert {one.status for one in found} == {"Unknown"}
+
+
+def test_every_measured_clause_has_at_least_three_mutations_of_the_render() -> None:
+    for number in FIXTURES:
+        assert sum(clause == number for clause, _, _ in MUTATIONS.values()) >= 3
