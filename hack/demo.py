@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from installation import ROOT, built_images, install, kubectl, manifests, with_images
+from installation import ROOT, built_images, install, kubectl, with_images
 
 NAMESPACE = "radiology"
 MODEL = "breast-screening"
@@ -68,6 +68,8 @@ def serve(kubeconfig: Path, references: dict[str, str]) -> None:
     }
     kubectl(kubeconfig, "apply", "-f", "-", stdin=json.dumps(namespace))
     claim = with_images((ROOT / "manifests/samples/breast-screening-claim.yaml").read_text(), references)
+    # A Job's template is immutable, and a newer image makes another one.
+    kubectl(kubeconfig, "delete", "job", "breast-screening-model", "-n", NAMESPACE, "--ignore-not-found", "--wait")
     kubectl(kubeconfig, "apply", "-n", NAMESPACE, "-f", "-", stdin=claim)
     shown(kubeconfig, "apply", "-n", NAMESPACE, "-f", "manifests/samples/breast-screening.yaml")
     shown(kubeconfig, "wait", f"vmodel/{MODEL}", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=5m")
@@ -76,7 +78,14 @@ def serve(kubeconfig: Path, references: dict[str, str]) -> None:
 def ask(kubeconfig: Path, references: dict[str, str]) -> None:
     """A client pod of the namespace asks the model for a held-out patient and prints what it saw of the connection."""
     authority = kubectl(
-        kubeconfig, "get", "configmap", "verticalmodel-ca", "-n", "verticalmodel-system", "-o", r"jsonpath={.data.ca\.crt}"
+        kubeconfig,
+        "get",
+        "configmap",
+        "verticalmodel-ca",
+        "-n",
+        "verticalmodel-system",
+        "-o",
+        r"jsonpath={.data.ca\.crt}",
     )
     trust = {
         "apiVersion": "v1",
@@ -111,7 +120,9 @@ def main() -> int:
         ask(kubeconfig, references)
     with step("clauses 13 and 30 judged from measurements"):
         for condition in ("TransportEncrypted", "SandboxEnforced"):
-            shown(kubeconfig, "wait", f"vmodel/{MODEL}", "-n", NAMESPACE, f"--for=condition={condition}", "--timeout=90s")
+            shown(
+                kubeconfig, "wait", f"vmodel/{MODEL}", "-n", NAMESPACE, f"--for=condition={condition}", "--timeout=90s"
+            )
     shown(kubeconfig, "get", "vmodel", "-n", NAMESPACE, "-o", "wide")
     print(f"The cluster stays up. export KUBECONFIG={kubeconfig} to look around; `make demo-down` ends it.")
     return 0

@@ -76,7 +76,9 @@ def install(kubeconfig: Path, references: Mapping[str, str]) -> None:
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kubeconfig", type=Path, default=Path(os.environ.get("KUBECONFIG", Path.home() / ".kube/config")))
+    parser.add_argument(
+        "--kubeconfig", type=Path, default=Path(os.environ.get("KUBECONFIG", Path.home() / ".kube/config"))
+    )
     arguments = parser.parse_args()
     install(arguments.kubeconfig, {name: image["reference"] for name, image in built_images().items()})
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from verticalmodel.api.evidence import GENESIS, Entry, Evidence, EvidenceSpec, Head, Subject
@@ -16,7 +17,7 @@ __all__ = ["canonical", "entry_digest", "extend", "sha256_of", "verify"]
 
 
 def canonical(value: Any) -> bytes:
-    """Bytes that are the same for equal JSON values: sorted keys, no spaces, UTF-8 (the form of RFC 8785 for our types)."""
+    """Bytes that are the same for equal JSON values: sorted keys, no spaces, UTF-8 (after RFC 8785)."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -61,7 +62,7 @@ def verify(evidence: Evidence, subject: Subject) -> str:
     for entry in ordered:
         if entry.digest != entry_digest(entry.wire()):
             return f"the digest of entry {entry.sequence} does not fit its content"
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in pairwise(ordered):
         if after.sequence == before.sequence:
             return f"two entries have the sequence {after.sequence}"
         if after.sequence == before.sequence + 1 and after.previous != before.digest:

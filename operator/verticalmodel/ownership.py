@@ -94,7 +94,9 @@ def removal_patch(live: Mapping[str, Any], fields: Ownership) -> list[dict[str, 
     if not tops:
         return []
     version = live["metadata"]["resourceVersion"]
-    ordered = sorted(tops, key=lambda p: tuple((isinstance(s, int), s if isinstance(s, int) else str(s)) for s in p), reverse=True)
+    ordered = sorted(
+        tops, key=lambda p: tuple((isinstance(s, int), s if isinstance(s, int) else str(s)) for s in p), reverse=True
+    )
     return [
         {"op": "test", "path": "/metadata/resourceVersion", "value": version},
         *({"op": "remove", "path": "/" + "/".join(_escape(step) for step in pointer)} for pointer in ordered),
@@ -142,7 +144,11 @@ def _step(node: Any, key: str) -> str | int | None:
         return None
     wanted = json.loads(rest)
     for index, item in enumerate(node):
-        if item == wanted if kind == "v" else isinstance(item, Mapping) and all(item.get(k) == v for k, v in wanted.items()):
+        if (
+            item == wanted
+            if kind == "v"
+            else isinstance(item, Mapping) and all(item.get(k) == v for k, v in wanted.items())
+        ):
             return index
     return None
 

@@ -25,6 +25,7 @@ class RefusalReason(StrEnum):
     RUNTIME_NOT_FOUND = "RuntimeNotFound"
     STANDARD_NOT_FOUND = "StandardNotFound"
     FORMAT_NOT_SUPPORTED = "FormatNotSupported"
+    DIGEST_NOT_VERIFIABLE = "DigestNotVerifiable"
     NAME_TAKEN = "NameTaken"
     LOOSER_THAN_STANDARD = "LooserThanStandard"
 
@@ -87,6 +88,12 @@ def plan(model: VerticalModel, facts: Facts) -> Plan | Refusal:
             RefusalReason.FORMAT_NOT_SUPPORTED,
             f"spec.source.format: runtime {runtime.metadata.name!r} does not load {model.spec.source.format!r}; "
             f"it loads {', '.join(runtime.spec.formats)}",
+        )
+    if model.spec.source.digest is not None:
+        return Refusal(
+            RefusalReason.DIGEST_NOT_VERIFIABLE,
+            f"spec.source.digest: {model.spec.source.digest!r} cannot be verified for a pvc:// source by this version; "
+            "serving unverified content under a digest would be a lie, so leave the field out",
         )
     if facts.occupied:
         return Refusal(

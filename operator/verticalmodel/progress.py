@@ -1,4 +1,4 @@
-"""Roll-ups that speak of work rather than of clauses: Accepted, Progressing, Exposed, FailoverArmed, UpdatePending. Pure."""
+"""Roll-ups of work, not of clauses: Accepted, Progressing, Exposed, FailoverArmed, UpdatePending. Pure."""
 
 from __future__ import annotations
 
@@ -70,10 +70,15 @@ def exposed(url: str) -> Rollup:
 def failover_armed(pods: Sequence[ObservedPod]) -> Rollup:
     """Whether a standby is ready; never True without a drill."""
     nodes = {pod.node for pod in pods if pod.serving and pod.ready}
-    if len(nodes) < 2:  # noqa: PLR2004 - one to fail, one to take over
+    if len(nodes) < 2:
         message = "ready pods on fewer than two nodes; set spec.replicas to 2 or more"
         return Rollup(conditions.FAILOVER_ARMED, "False", "NoStandby", message)
-    return Rollup(conditions.FAILOVER_ARMED, "Unknown", "NotMeasured", "pods are ready on two nodes; no drill has shown the switch")
+    return Rollup(
+        conditions.FAILOVER_ARMED,
+        "Unknown",
+        "NotMeasured",
+        "pods are ready on two nodes; no drill has shown the switch",
+    )
 
 
 def update_pending(*, pending: bool) -> Rollup:

@@ -1,4 +1,4 @@
-"""Claims about one pass, against a real API server: children, drift, pinning, pruning, and silence when nothing changed."""
+"""Claims about one pass, against a real API server: children, drift, pinning, and silence when nothing changed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
+
 from verticalmodel.api import names
 from verticalmodel.facts import Platform
 from verticalmodel.kube import resources
@@ -85,12 +86,16 @@ class World:
             listing = await self.user.list(resource, self.namespace, labels={names.LABEL_MANAGED_BY: names.MANAGED_BY})
             for item in listing.items:
                 key, version = resources.key_of(item), int(item["metadata"]["resourceVersion"])
-                await until(lambda r=resource, k=key, v=version: (c := self.caches.child(r, k)) is not None and c.version >= v)
+                await until(
+                    lambda r=resource, k=key, v=version: (c := self.caches.child(r, k)) is not None and c.version >= v
+                )
             wanted = {resources.key_of(item) for item in listing.items}
             await until(lambda r=resource, w=wanted: self.cached(r) == w)
 
     def cached(self, resource: Resource) -> set[Key]:
-        informer: Any = self.caches.revisions if resource is resources.CONTROLLER_REVISIONS else self.caches.children[resource]
+        informer: Any = (
+            self.caches.revisions if resource is resources.CONTROLLER_REVISIONS else self.caches.children[resource]
+        )
         return {key for key in informer if key.namespace == self.namespace}
 
     async def children(self, kind: str) -> list[dict[str, Any]]:
@@ -98,10 +103,10 @@ class World:
         return (await self.user.list(BY_KIND[kind], self.namespace, labels=labels)).items
 
 
-async def until(holds: Callable[[], bool], timeout: float = 10) -> None:
+async def until(holds: Callable[[], bool]) -> None:
     """Wait for a cache that a watch feeds; each look costs nothing."""
-    async with asyncio.timeout(timeout):
-        while not holds():
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - a look at a dict; informers announce keys, not versions
             await asyncio.sleep(0.01)
 
 
@@ -131,7 +136,9 @@ async def operator_in(kubeconfig: Path, namespace: str, platform: Platform = PLA
         user = ApiClient(connection, manager="user")
         caches = Caches(api, lambda _: None)
         certificates = Certificates(api, new_authority(datetime.now(UTC)), "cluster.local", lambda: datetime.now(UTC))
-        reconciler = Reconciler(api, caches, platform, certificates, lambda: datetime.now(UTC))
+        reconciler = Reconciler(
+            api=api, caches=caches, platform=platform, certificates=certificates, clock=lambda: datetime.now(UTC)
+        )
         async with running([asyncio.create_task(informer.run()) for informer in caches.informers()]):
             async with asyncio.timeout(20):
                 await caches.synced()
@@ -143,7 +150,9 @@ async def kinds(apiserver: Path) -> Path:
     """The kubeconfig of a server that knows our kinds, a runtime and the default edition."""
     async with Connection.open(apiserver) as connection:
         user = ApiClient(connection, manager="user")
-        crds = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False, kind="CustomResourceDefinition")
+        crds = Resource(
+            "apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False, kind="CustomResourceDefinition"
+        )
         for path in sorted((ROOT / "crds").glob("*.yaml")):
             name = (await user.apply(crds, yaml.safe_load(path.read_text())))["metadata"]["name"]
             await established(user, crds, name)
@@ -200,7 +209,9 @@ async def test_our_manager_owns_every_field_it_rendered_so_rest_is_real(world: W
     """The walk over fieldsV1 agrees with the API server for every kind; else each pass would write again."""
     key = await world.create()
     await world.settle(key)
-    assert {item["metadata"]["namespace"] for kind in BY_KIND for item in await world.children(kind)} == {world.namespace}
+    assert {item["metadata"]["namespace"] for kind in BY_KIND for item in await world.children(kind)} == {
+        world.namespace
+    }
     assert world.writes == []
 
 
@@ -246,7 +257,9 @@ async def scaled(world: World, child: dict[str, Any]) -> None:
 
 
 async def open_policy(world: World, child: dict[str, Any]) -> None:
-    await world.user.patch_merge(resources.NETWORK_POLICIES, resources.key_of(child), {"spec": {"ingress": [{}], "egress": [{}]}})
+    await world.user.patch_merge(
+        resources.NETWORK_POLICIES, resources.key_of(child), {"spec": {"ingress": [{}], "egress": [{}]}}
+    )
 
 
 async def plain_port(world: World, child: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """A real three-node cluster with the operator installed, shared by the whole tier.
 
 VERTICALMODEL_E2E_KUBECONFIG points the tier at a cluster that is up and has the images; else one is brought up here and
-taken down again. Its name holds our pid, so that a second run beside this one has its own; what a killed run left behind
-is removed first.
+taken down again. Its name holds our pid, so that a second run beside this one has its own; what a killed run left
+behind is removed first.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from installation import ROOT, built_images, install, with_images
 
 KUBECTL = ROOT / ".venv/bin/kubectl"
@@ -53,7 +54,9 @@ class Cluster:
 
     def apply(self, manifest: dict[str, Any] | str, *arguments: str) -> None:
         """Apply a manifest."""
-        self.kubectl("apply", "-f", "-", *arguments, stdin=manifest if isinstance(manifest, str) else json.dumps(manifest))
+        self.kubectl(
+            "apply", "-f", "-", *arguments, stdin=manifest if isinstance(manifest, str) else json.dumps(manifest)
+        )
 
     def sample(self, name: str) -> str:
         """A sample manifest with the images built here."""
@@ -64,7 +67,9 @@ class Cluster:
         found = self.get("vmodel", model, "-n", namespace).get("status", {}).get("conditions", [])
         return next((condition for condition in found if condition["type"] == kind), {})
 
-    def await_condition(self, namespace: str, model: str, kind: str, status: str, timeout: float = 120) -> dict[str, Any]:
+    def await_condition(
+        self, namespace: str, model: str, kind: str, status: str, timeout: float = 120
+    ) -> dict[str, Any]:
         """Wait until a condition has a status."""
         self.kubectl(
             "wait", f"vmodel/{model}", "-n", namespace, f"--for=condition={kind}={status}", f"--timeout={timeout:.0f}s",

@@ -230,14 +230,14 @@ def running_guard(inside: Pod, certificates: Path, log: Path) -> Iterator[Contai
 
 
 @contextmanager
-def service(folder: Path, **server: Any) -> Iterator[Service]:
-    """A running service, ready."""
+def service(folder: Path, *, model: Path | None = None, user: int = USER) -> Iterator[Service]:
+    """A running service, ready; of the sample model unless the folder of another is given."""
     issuer, certificates = Issuer(), folder / "certificates"
     write_volume(certificates, issuer.issue()[1])
-    model = model_folder(folder / "model")
+    served = model or model_folder(folder / "model")
     with ExitStack() as running:
         inside = running.enter_context(pod())
-        container = running.enter_context(running_server(inside, model, folder / "server.log", **server))
+        container = running.enter_context(running_server(inside, served, folder / "server.log", user=user))
         guard = running.enter_context(running_guard(inside, certificates, folder / "guard.log"))
         started = Service(inside, guard, container, issuer, certificates, issuer.trust())
         until("the service is ready", lambda: started.request("GET", "/healthz/ready").status == 200)

@@ -193,6 +193,9 @@ async def stub_api() -> AsyncIterator[StubApi]:
     finally:
         await stub.cut_watches()
         await runner.cleanup()
+        # A transport is closed in the turn of the loop after the one that asked for it.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -20,7 +20,9 @@ def test_a_serving_certificate_verifies_for_its_names_and_lives_90_days() -> Non
     serving = issue(authority, NAMES, NOW)
     leaf = x509.load_pem_x509_certificate(serving.certificate_pem)
     for name in NAMES:
-        verifier = PolicyBuilder().store(Store([authority.certificate])).time(NOW).build_server_verifier(x509.DNSName(name))
+        verifier = (
+            PolicyBuilder().store(Store([authority.certificate])).time(NOW).build_server_verifier(x509.DNSName(name))
+        )
         verifier.verify(leaf, [])
     assert leaf.not_valid_after_utc == serving.not_after == NOW + timedelta(days=90)
     usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value

@@ -73,9 +73,7 @@ def test_a_measure_that_crashes_leaves_the_other_clauses_alone() -> None:
 
 
 def test_a_crash_is_told_by_type_and_place_without_its_text() -> None:
-    (found,) = judge(
-        replace(good_world(), standard=standard(clause(13))).observed(), {"transport-encrypted": crash}
-    )
+    (found,) = judge(replace(good_world(), standard=standard(clause(13))).observed(), {"transport-encrypted": crash})
     assert "KeyError at test_judge.py:" in found.message
     assert SECRET not in found.message
 

@@ -68,9 +68,7 @@ SERVING: dict[str, Change] = {
     "the bad canary is of the former model": lambda world: replace(
         bad(world), subject=Subject(name=world.model.metadata.name, uid="former")
     ),
-    "the bad canary's chain is broken": lambda world: replace(
-        bad(world), subject=Subject(name="another", uid=UID)
-    ),
+    "the bad canary's chain is broken": lambda world: replace(bad(world), subject=Subject(name="another", uid=UID)),
     "somebody else says that the canary is bad": lambda world: replace(bad(world), measurer="somebody"),
     "the bad canary is from the future": lambda world: bad(world).changed(
         CANARY, measuredAt=(NOW + timedelta(seconds=6)).isoformat()

@@ -87,7 +87,10 @@ def test_status_writers_and_the_revision_annotation_are_no_additions() -> None:
             managed("verticalmodel", OURS),
             managed(
                 "kube-controller-manager",
-                {"f:metadata": {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}}, "f:status": {"f:replicas": {}}},
+                {
+                    "f:metadata": {"f:annotations": {"f:deployment.kubernetes.io/revision": {}}},
+                    "f:status": {"f:replicas": {}},
+                },
                 "Update",
                 "status",
             ),
@@ -99,10 +102,18 @@ def test_status_writers_and_the_revision_annotation_are_no_additions() -> None:
 
 
 def test_a_rollout_restart_is_allowed_but_its_neighbour_is_not() -> None:
-    restart = {"f:spec": {"f:template": {"f:metadata": {"f:annotations": {".": {}, "f:kubectl.kubernetes.io/restartedAt": {}}}}}}
+    restart = {
+        "f:spec": {
+            "f:template": {"f:metadata": {"f:annotations": {".": {}, "f:kubectl.kubernetes.io/restartedAt": {}}}}
+        }
+    }
     other = {"f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:inject/sidecar": {}}}}}}
-    assert not has_additions(ownership([managed("verticalmodel", OURS), managed("kubectl", restart, "Update")], "verticalmodel"))
-    assert has_additions(ownership([managed("verticalmodel", OURS), managed("kubectl", other, "Update")], "verticalmodel"))
+    assert not has_additions(
+        ownership([managed("verticalmodel", OURS), managed("kubectl", restart, "Update")], "verticalmodel")
+    )
+    assert has_additions(
+        ownership([managed("verticalmodel", OURS), managed("kubectl", other, "Update")], "verticalmodel")
+    )
 
 
 def test_a_foreign_sidecar_environment_and_host_flag_are_removed_highest_index_first() -> None:
@@ -129,7 +140,9 @@ def test_a_foreign_sidecar_environment_and_host_flag_are_removed_highest_index_f
             }
         },
     }
-    patch = removal_patch(live, ownership([managed("verticalmodel", OURS), managed("eve", foreign, "Update")], "verticalmodel"))
+    patch = removal_patch(
+        live, ownership([managed("verticalmodel", OURS), managed("eve", foreign, "Update")], "verticalmodel")
+    )
     assert patch == [
         {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
         {"op": "remove", "path": "/spec/template/spec/hostPID"},
@@ -140,9 +153,13 @@ def test_a_foreign_sidecar_environment_and_host_flag_are_removed_highest_index_f
 
 
 def test_co_owning_the_same_value_is_no_addition() -> None:
-    assert not has_additions(ownership([managed("verticalmodel", OURS), managed("other", {"f:spec": {"f:replicas": {}}})], "verticalmodel"))
+    assert not has_additions(
+        ownership([managed("verticalmodel", OURS), managed("other", {"f:spec": {"f:replicas": {}}})], "verticalmodel")
+    )
 
 
 def test_what_is_gone_already_needs_no_patch() -> None:
-    fields = ownership([managed("verticalmodel", OURS), managed("eve", template(hostPID={}), "Update")], "verticalmodel")
+    fields = ownership(
+        [managed("verticalmodel", OURS), managed("eve", template(hostPID={}), "Update")], "verticalmodel"
+    )
     assert removal_patch({"metadata": {"resourceVersion": "1"}, "spec": {"template": {"spec": {}}}}, fields) == []

@@ -67,6 +67,12 @@ def planned(subject: VerticalModel, known: Facts | None = None) -> Plan:
             RefusalReason.FORMAT_NOT_SUPPORTED,
             ("spec.source.format", "'gguf'", "onnx"),
         ),
+        (
+            model(source={"uri": "pvc://c", "digest": "sha256:" + "0" * 64}),
+            facts(),
+            RefusalReason.DIGEST_NOT_VERIFIABLE,
+            ("spec.source.digest", "leave the field out"),
+        ),
         (model(), facts(occupied=frozenset({"Service/m"})), RefusalReason.NAME_TAKEN, ("Service/m", "'ns'")),
         (
             model(startup={"budgetSeconds": 301}),

@@ -8,40 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onnx_bytes import data, number, opset, varint
 from verticalmodel.serving.onnx_header import NotONNXError, OnnxHeader, parse_header, read_header
-
-
-def varint(value: int) -> bytes:
-    encoded = b""
-    while value > 0x7F:
-        encoded += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return encoded + bytes([value])
-
-
-def number(field: int, value: int) -> bytes:
-    return varint(field << 3) + varint(value)
-
-
-def data(field: int, value: bytes) -> bytes:
-    return varint(field << 3 | 2) + varint(len(value)) + value
-
-
-def opset(domain: str, version: int) -> bytes:
-    return data(8, (data(1, domain.encode()) if domain else b"") + number(2, version))
-
 
 GRAPH = data(7, b"\xff" * 700)
 MODEL = b"".join(
     [
         number(1, 10),
-        data(2, b"pytorch"),
-        data(3, b"2.5.1"),
+        data(2, "pytorch"),
+        data(3, "2.5.1"),
         number(5, 1),
         GRAPH,
         opset("", 18),
         opset("ai.onnx.ml", 3),
-        data(14, b"key"),
+        data(14, "key"),
     ]
 )
 

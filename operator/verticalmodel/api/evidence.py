@@ -19,7 +19,9 @@ GENESIS = "sha256:" + "0" * 64
 class Subject(Object):
     """The object that was measured; the uid keeps a re-created namesake apart."""
 
-    kind: Literal["VerticalModel", "OperatingStandard"] = Field(default="VerticalModel", description="Kind of the subject.")
+    kind: Literal["VerticalModel", "OperatingStandard"] = Field(
+        default="VerticalModel", description="Kind of the subject."
+    )
     name: Short = Field(description="Name of the subject.")
     uid: Short = Field(description="UID of the subject.")
 
@@ -52,7 +54,7 @@ class Entry(Object):
         description="Pod, device, node pair or endpoint that was measured."
     )
     outcome: Literal["Measured", "Inconclusive"] = Field(
-        description="Inconclusive: the attempt failed or its positive control did, so it says nothing about the subject."
+        description="Inconclusive: the attempt or its positive control failed, so it says nothing about the subject."
     )
     value: float | None = Field(default=None, description="The measured number; absent when inconclusive.")
     unit: Annotated[str, StringConstraints(min_length=1, max_length=63)] = Field(description="Unit of the value.")
@@ -62,7 +64,9 @@ class Entry(Object):
     source: Short = Field(description="Process that measured: pod and node of the measurer.")
     load: float | None = Field(default=None, ge=0, description="Load average (1 min) per core where the measurer ran.")
     simulated: bool = Field(default=False, description="True when fake hardware was measured.")
-    scope: Literal["State", "Event"] = Field(description="State is bound to live instances, Event to a template digest.")
+    scope: Literal["State", "Event"] = Field(
+        description="State is bound to live instances, Event to a template digest."
+    )
     binding: Binding = Field(default=Binding(), description="What the entry is bound to.")
     observations: tuple[Observation, ...] = Field(
         default=(), max_length=32, description="Raw facts behind the value.", json_schema_extra=list_map("name")
@@ -88,7 +92,10 @@ class EvidenceSpec(Object):
     measurer: Short = Field(description="Who measured; equals the field manager.")
     head: Head = Field(description="The newest link of the chain.")
     entries: tuple[Entry, ...] = Field(
-        default=(), max_length=1024, description="One per (measure, instance).", json_schema_extra=list_map("measure", "instance")
+        default=(),
+        max_length=1024,
+        description="One per (measure, instance).",
+        json_schema_extra=list_map("measure", "instance"),
     )
 
     model_config = {

@@ -68,17 +68,24 @@ class ModelRuntimeSpec(Object):
         default=(), max_length=128, description="Further environment variables.", json_schema_extra=list_map("name")
     )
     port: int = Field(
-        default=8080, ge=1024, le=65535, description="Port the server listens on, on 127.0.0.1 only; never 8443, the guard's."
+        default=8080,
+        ge=1024,
+        le=65535,
+        description="Port the server listens on, on 127.0.0.1 only; never 8443, the guard's.",
     )
-    protocol: Literal["open-inference-v2"] = Field(default="open-inference-v2", description="Protocol that clients speak.")
-    formats: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)], ...] = Field(
+    protocol: Literal["open-inference-v2"] = Field(
+        default="open-inference-v2", description="Protocol that clients speak."
+    )
+    formats: tuple[
+        Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)], ...
+    ] = Field(
         min_length=1, max_length=32, description="Formats of parameters it can load.", json_schema_extra=list_set()
     )
     probes: Probes = Field(default=Probes(), description="Probe paths of the server.")
     guard: RuntimeResources = Field(default=RuntimeResources(), description="Resources of the guard sidecar.")
     sample_request: Annotated[str, StringConstraints(max_length=65536)] = Field(
         default="",
-        description="Body of a harmless inference request as JSON. Empty: the prober forms one from the model's metadata.",
+        description="Body of a harmless inference request as JSON. Empty: the prober forms one from the metadata.",
     )
 
     model_config = {

@@ -31,13 +31,19 @@ class Clause(Object):
     )
     comparator: Literal["AtLeast", "AtMost", "Equals"] = Field(description="How the value compares with the limit.")
     limit: float = Field(description="The limit, in unit.")
-    unit: Annotated[str, StringConstraints(min_length=1, max_length=63)] = Field(description="Unit of the limit and of the value.")
+    unit: Annotated[str, StringConstraints(min_length=1, max_length=63)] = Field(
+        description="Unit of the limit and of the value."
+    )
     parameters: dict[str, Annotated[str, StringConstraints(max_length=253)]] = Field(
         default={}, max_length=32, description="Further figures the measure needs."
     )
-    lifetime_seconds: int = Field(ge=10, le=34560000, description="How long evidence for this clause holds, in seconds.")
+    lifetime_seconds: int = Field(
+        ge=10, le=34560000, description="How long evidence for this clause holds, in seconds."
+    )
     mandatory: bool = Field(default=True, description="Compliant needs every mandatory clause.")
-    scope: Literal["Model", "Platform"] = Field(default="Model", description="Judged per model, or once for the platform.")
+    scope: Literal["Model", "Platform"] = Field(
+        default="Model", description="Judged per model, or once for the platform."
+    )
 
 
 class OperatingStandardSpec(Object):
@@ -77,7 +83,10 @@ class OperatingStandardStatus(Object):
         default=(), max_length=128, description="Platform-wide clauses.", json_schema_extra=list_map("type")
     )
     clauses: tuple[ClauseStatus, ...] = Field(
-        default=(), max_length=128, description="Each platform-wide clause with its number.", json_schema_extra=list_map("id")
+        default=(),
+        max_length=128,
+        description="Each platform-wide clause with its number.",
+        json_schema_extra=list_map("id"),
     )
 
 

@@ -53,7 +53,7 @@ class Source(Object):
     )
     digest: Digest | None = Field(
         default=None,
-        description="Digest of the artifact (sha256:...). Where it is set, other content is refused before it is served.",
+        description="Digest of the artifact (sha256:...). A version that cannot verify it refuses the model.",
     )
     format: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)] = Field(
         default="onnx", description="Format of the parameters; the runtime must list it."
@@ -64,7 +64,9 @@ class Resources(Object):
     """What the server container gets; requests equal limits, so that a neighbour cannot take it away."""
 
     cpu: Quantity = Field(default="1", description="Cores of the server container, for example 2 or 500m.")
-    memory: Quantity = Field(default="1Gi", description="Memory of the server container, for example 4Gi; at least 64Mi.")
+    memory: Quantity = Field(
+        default="1Gi", description="Memory of the server container, for example 4Gi; at least 64Mi."
+    )
 
     model_config = {"json_schema_extra": validations(at_least("memory", "64Mi"), at_least("cpu", "10m"))}
 
@@ -141,7 +143,9 @@ class VerticalModelSpec(Object):
     runtime: RuntimeRef = Field(description="How the model is served.")
     source: Source = Field(description="Where the model's parameters come from.")
     replicas: int = Field(default=1, ge=0, le=1000, description="Serving pods; the scale subresource changes it.")
-    suspend: bool = Field(default=False, description="True stops serving and keeps everything else; Ready says Suspended.")
+    suspend: bool = Field(
+        default=False, description="True stops serving and keeps everything else; Ready says Suspended."
+    )
     resources: Resources = Field(default=Resources(), description="What each serving pod's server gets.")
     startup: Startup = Field(default=Startup(), description="The start budget and its enforcement.")
     access: Access = Field(default=Access(), description="Who may connect.")
@@ -163,7 +167,9 @@ class ClauseStatus(Object):
     verdict: Status = Field(description="True, False or Unknown.")
     reason: Annotated[str, StringConstraints(max_length=1024)] = Field(description="Why: see the condition reasons.")
     value: float | None = Field(default=None, description="The worst measured number, in unit.")
-    unit: Annotated[str, StringConstraints(max_length=63)] | None = Field(default=None, description="Unit of value and limit.")
+    unit: Annotated[str, StringConstraints(max_length=63)] | None = Field(
+        default=None, description="Unit of value and limit."
+    )
     limit: float | None = Field(default=None, description="The standard's limit.")
     instance: Annotated[str, StringConstraints(max_length=512)] | None = Field(
         default=None, description="The instance that was worst: pod, device, node pair or endpoint."
@@ -178,14 +184,18 @@ class StartPhase(Object):
 
     name: Annotated[str, StringConstraints(max_length=63)] = Field(description="scheduled, image, fetched, loaded, ...")
     seconds: float = Field(ge=0, description="Seconds from the pod's creation to the end of this phase.")
-    source: Annotated[str, StringConstraints(max_length=253)] = Field(description="Where the figure comes from, with its precision.")
+    source: Annotated[str, StringConstraints(max_length=253)] = Field(
+        description="Where the figure comes from, with its precision."
+    )
 
 
 class Start(Object):
     """The last start of a serving pod, phase by phase."""
 
     pod: Annotated[str, StringConstraints(max_length=253)] = Field(description="Name of the pod.")
-    kind: Literal["Cold", "Warm", "Unknown"] = Field(description="Cold only with a real image pull and no cached artifact.")
+    kind: Literal["Cold", "Warm", "Unknown"] = Field(
+        description="Cold only with a real image pull and no cached artifact."
+    )
     seconds: float | None = Field(default=None, ge=0, description="Pod creation to the first good answer.")
     phases: tuple[StartPhase, ...] = Field(
         default=(), max_length=16, description="Where the seconds went.", json_schema_extra=list_map("name")
@@ -205,16 +215,25 @@ class VerticalModelStatus(Object):
 
     observed_generation: int | None = Field(default=None, ge=0, description="Generation that the status belongs to.")
     conditions: tuple[Condition, ...] = Field(
-        default=(), max_length=128, description="Ready, Compliant, ... and one per clause.", json_schema_extra=list_map("type")
+        default=(),
+        max_length=128,
+        description="Ready, Compliant, ... and one per clause.",
+        json_schema_extra=list_map("type"),
     )
     clauses: tuple[ClauseStatus, ...] = Field(
         default=(), max_length=128, description="Each clause with its number.", json_schema_extra=list_map("id")
     )
-    met: Annotated[str, StringConstraints(max_length=16)] | None = Field(default=None, description="Clauses True / clauses in the standard.")
-    url: Annotated[str, StringConstraints(max_length=2048)] | None = Field(default=None, description="Where clients inside the cluster reach the model.")
+    met: Annotated[str, StringConstraints(max_length=16)] | None = Field(
+        default=None, description="Clauses True / clauses in the standard."
+    )
+    url: Annotated[str, StringConstraints(max_length=2048)] | None = Field(
+        default=None, description="Where clients inside the cluster reach the model."
+    )
     replicas: int | None = Field(default=None, ge=0, description="Serving pods that exist.")
     ready_replicas: int | None = Field(default=None, ge=0, description="Serving pods that are Ready.")
-    selector: Annotated[str, StringConstraints(max_length=2048)] | None = Field(default=None, description="Label selector of the serving pods.")
+    selector: Annotated[str, StringConstraints(max_length=2048)] | None = Field(
+        default=None, description="Label selector of the serving pods."
+    )
     template_digest: Digest | None = Field(default=None, description="Digest of the pinned pod template.")
     certificate: CertificateStatus | None = Field(default=None, description="The serving certificate.")
     last_start: Start | None = Field(default=None, description="The last start, phase by phase.")
@@ -271,14 +290,28 @@ KIND = KindInfo(
     ),
     columns=(
         PrinterColumn("Ready", ".status.conditions[?(@.type=='Ready')].status", description="It serves."),
-        PrinterColumn("Compliant", ".status.conditions[?(@.type=='Compliant')].status", description="All mandatory clauses hold."),
+        PrinterColumn(
+            "Compliant", ".status.conditions[?(@.type=='Compliant')].status", description="All mandatory clauses hold."
+        ),
         PrinterColumn("Met", ".status.met", description="Clauses True / clauses in the standard."),
         PrinterColumn("URL", ".status.url"),
-        PrinterColumn("ColdStart", ".status.clauses[?(@.condition=='ColdStartWithinBudget')].value", type="number", description="Seconds."),
+        PrinterColumn(
+            "ColdStart",
+            ".status.clauses[?(@.condition=='ColdStartWithinBudget')].value",
+            type="number",
+            description="Seconds.",
+        ),
         PrinterColumn("Reason", ".status.conditions[?(@.type=='Ready')].reason"),
         PrinterColumn("Age", ".metadata.creationTimestamp", type="date"),
-        PrinterColumn("Transport", ".status.conditions[?(@.type=='TransportEncrypted')].status", priority=1, description="Clause 13."),
-        PrinterColumn("Sandbox", ".status.conditions[?(@.type=='SandboxEnforced')].status", priority=1, description="Clause 30."),
+        PrinterColumn(
+            "Transport",
+            ".status.conditions[?(@.type=='TransportEncrypted')].status",
+            priority=1,
+            description="Clause 13.",
+        ),
+        PrinterColumn(
+            "Sandbox", ".status.conditions[?(@.type=='SandboxEnforced')].status", priority=1, description="Clause 30."
+        ),
         PrinterColumn("Valid Until", ".status.validUntil", type="string", priority=1),
     ),
 )

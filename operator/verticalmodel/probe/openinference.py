@@ -50,19 +50,22 @@ def request_body(metadata: Mapping[str, Any], sample: str, *, nonce: str, turn: 
 def _input(tensor: object, turn: int) -> dict[str, Any]:
     name, datatype, shape = _tensor(tensor)
     if datatype not in _TYPES:
-        raise UnusableError(f"input {name[:_NAME_LIMIT]} has an unknown datatype; set sampleRequest")
+        raise UnusableError(f"input {_shown(name)} has an unknown datatype; set sampleRequest")
     fixed = [1 if length < 0 else length for length in shape]
     count = math.prod(fixed)
     if count > ELEMENT_LIMIT:
-        raise UnusableError(
-            f"input {name[:_NAME_LIMIT]} has {count} elements, more than {ELEMENT_LIMIT}; set sampleRequest"
-        )
+        raise UnusableError(f"input {_shown(name)} has {count} elements, more than {ELEMENT_LIMIT}; set sampleRequest")
     return {
         "name": name,
         "datatype": datatype,
         "shape": fixed,
         "data": [_value(datatype, turn, i) for i in range(count)],
     }
+
+
+def _shown(name: str) -> str:
+    """A name from outside, fit for a log and a status."""
+    return "".join(one if one.isprintable() else "?" for one in name[:_NAME_LIMIT])
 
 
 def _tensor(tensor: object) -> tuple[str, str, Sequence[int]]:
@@ -123,7 +126,7 @@ def _output_fault(output: object, declared: Mapping[Any, Mapping[str, Any]]) -> 
     if not isinstance(output, dict) or not isinstance(output.get("name"), str):
         return "an output without a name"
     fault = _tensor_fault(output, declared.get(output["name"], {} if not declared else None))
-    return f"output {output['name'][:_NAME_LIMIT]} {fault}" if fault else ""
+    return f"output {_shown(output['name'])} {fault}" if fault else ""
 
 
 def _tensor_fault(output: Mapping[str, Any], said: Mapping[str, Any] | None) -> str:

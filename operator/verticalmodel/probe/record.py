@@ -16,7 +16,7 @@ import structlog
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Entry
 from verticalmodel.kube.client import ApiClient
-from verticalmodel.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, ServerError, Unreachable
+from verticalmodel.kube.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound, ServerError, Unreachable
 from verticalmodel.kube.resources import EVIDENCES, Key
 from verticalmodel.probe.chain import Chain, adopt, body_of, extended, read, subject_of
 from verticalmodel.probe.cluster import Kept
@@ -29,7 +29,7 @@ __all__ = ["Record", "Recorder"]
 
 _log = structlog.get_logger(__name__)
 # After these the object may or may not be what we last knew: look before the next write.
-_DOUBTFUL = (Conflict, AlreadyExists, NotFound, Unreachable, ServerError)
+_DOUBTFUL = (Conflict, AlreadyExists, NotFound, Invalid, Unreachable, ServerError)
 
 
 class Recorder:

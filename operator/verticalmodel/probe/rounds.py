@@ -132,7 +132,11 @@ class Rounds:
         todo = agenda(model, record.entries, datetime.now(UTC), turns.share)
         keys = todo.wanted | self._canaries(model, turns)
         looks = await survey.look(model, keys, turns.turn)
-        looks, model = await self._ask_again(cluster, survey, model, turns, looks)
+        looks = await self._ask_again(cluster, survey, model, turns, looks)
+        now_model = cluster.model(Key(model.namespace, model.name))
+        if now_model is None or now_model.uid != model.uid:
+            return 0.0  # gone while we looked: leave its evidence as it is
+        model = now_model
         _count_tries(turns.tries, todo.wanted, looks)
         now = datetime.now(UTC)
         news = worth_writing(model, looks, record.entries, now, renewal=todo.renewal, tries=turns.tries)
@@ -153,17 +157,15 @@ class Rounds:
 
     async def _ask_again(
         self, cluster: Cluster, survey: Survey, model: Model, turns: _Turns, looks: tuple[Measurement, ...]
-    ) -> tuple[tuple[Measurement, ...], Model]:
-        """The looks with a second one in the place of each sudden bad answer, and the model as it now is."""
+    ) -> tuple[Measurement, ...]:
+        """The looks, with a second one in the place of each sudden bad answer of a pod that is still there."""
         again = doubtful(looks, turns.record.entries)
-        if again:
-            await asyncio.sleep(_SECOND_ASKING)
-        key = Key(model.namespace, model.name)
-        now = cluster.model(key)
-        if now is None or now.uid != model.uid:
-            return (), model  # gone while we looked: leave its evidence as it is
-        second = await survey.look(now, again & now.expected().keys(), turns.turn + 1) if again else ()
-        return (*(look for look in looks if look.key not in again), *second), now
+        if not again:
+            return looks
+        await asyncio.sleep(_SECOND_ASKING)
+        now = cluster.model(Key(model.namespace, model.name))
+        second = await survey.look(now, again & now.expected().keys(), turns.turn + 1) if now else ()
+        return (*(look for look in looks if look.key not in again), *second)
 
     def _wait(self, model: Model, turns: _Turns) -> float:
         waits = []

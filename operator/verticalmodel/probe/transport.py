@@ -92,7 +92,7 @@ def classify_plain(data: bytes, *, closed: bool) -> Attempt | None:
     """Answer to an HTTP request without TLS, from the first bytes; None where more are needed."""
     answer: Attempt | None = None
     if data.startswith(b"HTTP/"):
-        code = data[9:12].decode("ascii", "replace")
+        code = data[9:12].decode() if data[9:12].isdigit() else "without a status"
         answer = Attempt("accepted", f"HTTP {code}", 0.0) if closed or len(data) >= 12 else None
     elif len(data) >= 9 and data[3] == 4 and data[5:9] == bytes(4):  # a SETTINGS frame (RFC 9113 section 6.5)
         answer = Attempt("accepted", "HTTP/2", 0.0)

@@ -23,7 +23,7 @@ def metadata(
     component: str,
     annotations: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """metadata of a child in the model's namespace."""
+    """Metadata of a child in the model's namespace."""
     rendered: dict[str, Any] = {
         "name": name,
         "namespace": owner.namespace,

@@ -1,7 +1,7 @@
 """The serving pod (DESIGN section 7): a guard that speaks TLS 1.3 to the world, a server that speaks to the guard.
 
-Admitted under Pod Security *restricted*. Requests equal limits, so that the pod is Guaranteed and a neighbour cannot take
-its share. Every probe goes through the guard: the server listens on 127.0.0.1 only.
+Admitted under Pod Security *restricted*. Requests equal limits, so that the pod is Guaranteed and a neighbour cannot
+take its share. Every probe goes through the guard: the server listens on 127.0.0.1 only.
 """
 
 from __future__ import annotations
@@ -109,7 +109,12 @@ def _server(plan: Plan) -> dict[str, Any]:
         "resources": _exactly(plan.cpu, plan.memory),
         # The start budget runs from the pod's creation, this probe from the container's start: what the probe grants
         # too much, the operator's own clock takes back.
-        "startupProbe": {**_probe("/healthz/ready"), "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": budget},
+        "startupProbe": {
+            **_probe("/healthz/ready"),
+            "periodSeconds": 1,
+            "timeoutSeconds": 1,
+            "failureThreshold": budget,
+        },
         "readinessProbe": {**_probe("/healthz/ready"), "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 3},
         # A busy server is not a dead one: ten seconds of silence, not one missed answer.
         "livenessProbe": {**_probe("/healthz/live"), "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 5},

@@ -56,7 +56,9 @@ class Caches:
             resources.EVIDENCES,
             projection.evidence,
             index_by=lambda key, value: (key.namespace, value[0]),
-            on_change=lambda key, old, new: self._touched(key, *(value[0] for value in (old, new) if value is not None)),
+            on_change=lambda key, old, new: self._touched(
+                key, *(value[0] for value in (old, new) if value is not None)
+            ),
             relist_seconds=_RELIST_SECONDS,
         )
         self.runtimes: Informer[ModelRuntime] = Informer(

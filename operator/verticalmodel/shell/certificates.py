@@ -58,15 +58,15 @@ async def ensure_authority(api: ApiClient, namespace: str, now: datetime) -> Aut
 class Certificates:
     """Issues the models' serving certificates from one authority."""
 
-    def __init__(self, api: ApiClient, authority: Authority, cluster_domain: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, api: ApiClient, authority: Authority, cluster_domain: str, clock: Callable[[], datetime]
+    ) -> None:
         self._api = api
         self._authority = authority
         self._cluster_domain = cluster_domain
         self._clock = clock
 
-    async def ensure(
-        self, owner: Owner, known: CertificateStatus | None, *, doubtful: bool
-    ) -> CertificateStatus:
+    async def ensure(self, owner: Owner, known: CertificateStatus | None, *, doubtful: bool) -> CertificateStatus:
         """The certificate in force; issues one where there is none, it is due, or `doubtful` and found missing."""
         if known is not None and not self._due(known) and not (doubtful and await self._missing(owner)):
             return known

@@ -1,4 +1,4 @@
-"""Server-side apply of the children in kind order, repair of drift, and pruning after the last apply (DESIGN section 5)."""
+"""Server-side apply of the children in kind order, drift repair, pruning after the last apply (DESIGN section 5)."""
 
 from __future__ import annotations
 
@@ -120,7 +120,13 @@ async def _apply(api: ApiClient, store: Store, resource: Resource, key: Key, man
     patch = removal_patch(live, ownership(live["metadata"].get("managedFields") or [], names.MANAGER_CHILDREN))
     if patch:
         live = await api.patch_json(resource, key, patch)
-        _LOG.warning("foreign fields removed", kind=resource.kind, name=key.name, namespace=key.namespace, fields=[step["path"] for step in patch[1:]])
+        _LOG.warning(
+            "foreign fields removed",
+            kind=resource.kind,
+            name=key.name,
+            namespace=key.namespace,
+            fields=[step["path"] for step in patch[1:]],
+        )
     store.saw(resource, live)
 
 

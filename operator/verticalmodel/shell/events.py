@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _POLL_SECONDS = 2.0
 _STOP_SECONDS = 5.0
 _LOGIN_PAUSE_SECONDS = 1.0
+_IDENTITY: Any = "verticalmodel-operator"
 
 
 class EventSourceDied(Exception):  # noqa: N818 - what happened
@@ -131,7 +132,13 @@ class ModelEvents:
         # Below that it tells of every single event and of its own steps.
         logging.getLogger("kopf").setLevel(logging.WARNING)
         tasks = await kopf.spawn_tasks(
-            registry=registry, settings=_settings(), standalone=True, clusterwide=True, stop_flag=self._stop
+            registry=registry,
+            settings=_settings(),
+            standalone=True,
+            clusterwide=True,
+            stop_flag=self._stop,
+            # Else kopf looks up the name of a user that a numeric uid does not have.
+            identity=_IDENTITY,
         )
         _take_signals(on_signal)
         running = asyncio.create_task(kopf.run_tasks(tasks, ignored=_EveryTask()))

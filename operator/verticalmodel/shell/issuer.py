@@ -98,7 +98,9 @@ def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
 def issue(authority: Authority, server_names: Sequence[str], now: datetime) -> Serving:
     """A serving certificate for the names. The common name stays empty: names of 64 and more would not fit."""
     key = ec.generate_private_key(ec.SECP256R1())
-    not_after = min(now + timedelta(days=SERVING_DAYS), authority.certificate.not_valid_after_utc).replace(microsecond=0)
+    not_after = min(now + timedelta(days=SERVING_DAYS), authority.certificate.not_valid_after_utc).replace(
+        microsecond=0
+    )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
@@ -151,6 +153,4 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
         ),
         False,
     )
-    return x509.KeyUsage(
-        digital_signature=True, key_cert_sign=signs_certificates, crl_sign=signs_certificates, **flags
-    )
+    return x509.KeyUsage(digital_signature=True, key_cert_sign=signs_certificates, crl_sign=signs_certificates, **flags)

@@ -66,9 +66,7 @@ class _Leadership:
         self._settings = settings
         self._leader = leader
         self._metrics = metrics
-        self._api = ApiClient(
-            connection, manager=names.MANAGER_CHILDREN, guard=leader.check, observe=metrics.requested
-        )
+        self._api = ApiClient(connection, manager=names.MANAGER_CHILDREN, guard=leader.check, observe=metrics.requested)
         self._queue: WorkQueue[Key] = WorkQueue(self._pass, workers=settings.workers, hooks=metrics)
         self._caches = Caches(self._api, self._queue.add)
         self._events = ModelEvents(connection, self._api, on_model=self._on_model, on_gone=self._on_gone)
@@ -89,7 +87,14 @@ class _Leadership:
         )
         authority = await ensure_authority(self._api, settings.system_namespace, _now())
         certificates = Certificates(self._api, authority, settings.cluster_domain, _now)
-        self._pass_over = Reconciler(self._api, self._caches, platform, certificates, _now, self._on_status)
+        self._pass_over = Reconciler(
+            api=self._api,
+            caches=self._caches,
+            platform=platform,
+            certificates=certificates,
+            clock=_now,
+            on_status=self._on_status,
+        )
         await self._caches.synced()
         await self._events.synced.wait()
         _LOG.info("working", models=len(self._caches.model_keys()), workers=settings.workers)

@@ -1,4 +1,4 @@
-"""What the caches keep of an object: small values instead of bodies (DESIGN section 5). Pure functions of wire objects."""
+"""What the caches keep of an object: small values instead of bodies (DESIGN section 5). Pure."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Revision:
 
 
 def version_of(obj: Mapping[str, Any]) -> int:
-    """resourceVersion as a number: comparable within one resource (KEP-5504)."""
+    """ResourceVersion as a number: comparable within one resource (KEP-5504)."""
     return int(obj["metadata"]["resourceVersion"])
 
 

@@ -45,8 +45,9 @@ class Work:
 class Reconciler:
     """Brings one model's children to its spec and its status to what was observed; `work` of the queue."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a pass needs, named
         self,
+        *,
         api: ApiClient,
         caches: Caches,
         platform: Platform,
@@ -62,7 +63,7 @@ class Reconciler:
         self._on_status = on_status
 
     async def __call__(self, key: Key) -> float | None:
-        """One pass; the seconds until the next one that no event will call for. Raises ApiError for the queue to retry."""
+        """One pass; the seconds until the next one that no event calls for. Raises ApiError for the queue to retry."""
         body = self._caches.model(key)
         if body is None or "deletionTimestamp" in body["metadata"]:
             return None  # the garbage collector follows the owner references
@@ -88,9 +89,7 @@ class Reconciler:
                 planned.owner, model.status.certificate, doubtful=not all(pod.ready for pod in pods)
             )
             settled = all(pod.template_digest == pinned.digest for pod in pods)
-            await apply_children(
-                self._api, self._caches, planned.owner, children(planned, pinned), settled=settled
-            )
+            await apply_children(self._api, self._caches, planned.owner, children(planned, pinned), settled=settled)
         except Waiting as reason:
             held = progress.waiting(str(reason))
             return Work(model.status.template_digest, model.status.certificate, held, (reason.delay,))
