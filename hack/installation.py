@@ -41,8 +41,9 @@ def kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None) -> str:
 
 
 def built_images() -> dict[str, dict[str, str]]:
-    """Images as built here: name -> {reference, archive}. Raises CalledProcessError where they are not built."""
-    listed = subprocess.run([ROOT / "hack/images", "list", "-o", "json"], capture_output=True, text=True, check=True)
+    """Images of this checkout, built where they are not yet: name -> {reference, archive}."""
+    command = [ROOT / "hack/images", "build", "-o", "json"]
+    listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     images: dict[str, dict[str, str]] = json.loads(listed.stdout)
     return images
 

@@ -98,8 +98,9 @@ class Buildah:
 
     def _buildah(self, *arguments: str, cwd: Path | None = None, check: bool = True) -> int:
         storage = ("--root", str(self.store.root / "storage"), "--runroot", str(self.store.root / "run"))
-        # In a mount namespace of its own: a build that is killed leaves no mounts behind.
-        call = ["unshare", "--mount", "--propagation", "private", "buildah", *storage, *arguments]
+        # Ends with us, and in a mount namespace of its own: a build that is killed leaves nothing running or mounted.
+        alone = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private")
+        call = [*alone, "buildah", *storage, *arguments]
         environment = os.environ | {
             "STORAGE_DRIVER": "overlay",
             "BUILDAH_ISOLATION": "chroot",

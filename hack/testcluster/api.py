@@ -8,7 +8,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -54,6 +54,10 @@ class ApiError(ClusterError):
         self.reason: str = answer.get("reason", "")
 
 
+class UnreachableError(ClusterError):
+    """No answer: refused, cut off, too late, or a certificate that does not verify."""
+
+
 def collection(kind: str, namespace: str = "") -> str:
     """The path under which objects of a kind are listed."""
     return _COLLECTIONS[kind].format(namespace=namespace)
@@ -89,10 +93,12 @@ class Api:
         return cls(server.hostname or "", server.port or 443, tls)
 
     def request(self, method: str, path: str, body: Object | None = None, *, content_type: str = "") -> bytes:
-        """Send a request and return the body of the answer. Raises ApiError, OSError."""
-        with closing(self._connect()) as connection:
-            response = self._send(connection, method, path, body, content_type)
-            return response.read()
+        """Send a request and return the body of the answer. Raises ApiError, UnreachableError."""
+        try:
+            with closing(self._connect()) as connection:
+                return self._send(connection, method, path, body, content_type).read()
+        except (OSError, http.client.HTTPException) as failure:
+            raise UnreachableError(f"{method} https://{self.address}:{self.port}{path}: {failure}") from failure
 
     def get(self, path: str, **query: str) -> Object:
         answer: Object = json.loads(self.request("GET", f"{path}?{urlencode(query)}" if query else path))
@@ -128,7 +134,7 @@ class Api:
         while True:
             try:
                 self.request("GET", "/readyz")
-            except (OSError, http.client.HTTPException, ApiError) as failure:
+            except (ApiError, UnreachableError) as failure:
                 if time.monotonic() > deadline:
                     raise TimedOutError(f"the API server is not ready after {timeout:.0f} s: {failure}") from failure
                 time.sleep(RETRY_SECONDS)
@@ -170,7 +176,8 @@ class Api:
     def _watch(self, path: str, version: str, deadline: float, query: dict[str, str]) -> Iterator[Object]:
         seconds = max(1, int(deadline - time.monotonic()))
         asked = urlencode({**query, "watch": "1", "resourceVersion": version, "timeoutSeconds": str(seconds)})
-        with closing(self._connect(timeout=seconds + 5)) as connection:
+        # A watch that breaks off is as good as one that ends: the caller lists again.
+        with suppress(OSError, http.client.HTTPException), closing(self._connect(timeout=seconds + 5)) as connection:
             response = self._send(connection, "GET", f"{path}?{asked}", None, "")
             while line := response.readline():
                 yield json.loads(line)

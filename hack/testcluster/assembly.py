@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +25,7 @@ Report = Callable[[str], None]
 
 
 def assemble(layout: Layout, bundle: Path, *, hold: int, report: Report) -> Api:
-    """Start every machine and component; returns when all nodes are Ready. Raises TimedOutError, ClusterError."""
+    """Start every machine and component; returns when all nodes take pods. Raises TimedOutError, ClusterError."""
     started = time.monotonic()
 
     def done(what: str) -> None:
@@ -40,37 +40,41 @@ def assemble(layout: Layout, bundle: Path, *, hold: int, report: Report) -> Api:
     network.connect(layout, switch, control, hold=hold)
     controlplane.start_api(layout, control, hold=hold)
     done("namespaces, network and certificates; etcd and API server started")
+    api = Api.from_kubeconfig(layout.kubeconfig)
 
-    def bring_up(machine: Machine) -> Running:
+    def bring_up(machine: Machine, ready: Future[None]) -> Running:
         workers.write_files(layout, machine, authority)
         running = boot(machine, bundle, hold=hold)
         network.connect(layout, switch, running, hold=hold)
         workers.start_runtime(layout, running, hold=hold)
         images.load([machine], sorted((bundle / "images").glob("*.tar")), bundle)
+        ready.result()
+        workers.start_kubelet(layout, running, hold=hold)
         return running
 
-    with ThreadPoolExecutor(max_workers=max(1, len(layout.nodes))) as pool:
-        nodes = [pool.submit(bring_up, node) for node in layout.nodes]
-        api = Api.from_kubeconfig(layout.kubeconfig)
-        api.wait_ready(timeout=API_SECONDS)
+    with ThreadPoolExecutor(max_workers=1 + len(layout.nodes)) as pool:
+        ready = pool.submit(api.wait_ready, timeout=API_SECONDS)
+        nodes = [pool.submit(bring_up, node, ready) for node in layout.nodes]
+        ready.result()
         done("API server ready")
         controlplane.start_controllers(layout, control, hold=hold)
-        _apply(api, layout)
+        for manifest in (*addons.rights(), *(addons.storage() if layout.nodes else ())):
+            api.apply(manifest)
         running = [node.result() for node in nodes]
     if running:
-        done("containerd up and images imported")
-    for node in running:
-        workers.start_kubelet(layout, node, hold=hold)
-    if running:
+        done("containerd up, images imported, kubelets started")
         start = controlplane.starter(layout, control, hold=hold)
         start("local-path-provisioner", settings.local_path_provisioner())
         _complete_nodes(api, layout, running, hold)
         done(f"{len(running)} nodes Ready")
+        # Not earlier: a pod that finds no node yet is tried again after a back-off of seconds.
+        for manifest in addons.dns(min(DNS_REPLICAS, len(running))):
+            api.apply(manifest)
     return api
 
 
 def _complete_nodes(api: Api, layout: Layout, running: list[Running], hold: int) -> None:
-    """Give each node its pod range and network agents as soon as it has registered; wait until all are Ready."""
+    """Give each node its pod range and network agents as soon as it has registered; wait until all take pods."""
     expected = {node.machine.name: node for node in running}
     completed: set[str] = set()
 
@@ -81,13 +85,17 @@ def _complete_nodes(api: Api, layout: Layout, running: list[Running], hold: int)
             api.patch(f"{collection('Node')}/{name}", {"spec": {"podCIDR": pods, "podCIDRs": [pods]}})
             workers.start_network_agents(layout, expected[name], hold=hold)
             completed.add(name)
-        return True if completed == expected.keys() and not not_ready(nodes) else None
+        tainted = any(node["spec"].get("taints") for node in nodes)
+        return True if completed == expected.keys() and not not_ready(nodes) and not tainted else None
 
-    api.wait(collection("Node"), look, timeout=NODES_SECONDS, what="all nodes Ready")
+    api.wait(collection("Node"), look, timeout=NODES_SECONDS, what="all nodes Ready and without taints")
 
 
 def power_on(layout: Layout, machine: Machine, bundle: Path, *, hold: int) -> None:
-    """Start a node that was switched off: same disk, new boot id, empty /run. Raises ClusterError, TimedOutError."""
+    """Start a node that was switched off: same disk, new boot id, empty /run; returns when it is Ready.
+
+    Raises ClusterError, TimedOutError.
+    """
     switch = find(layout.switch)
     if switch is None:
         raise ClusterError(f"cluster {layout.name!r} has lost its switch: `up` replaces it")
@@ -98,11 +106,12 @@ def power_on(layout: Layout, machine: Machine, bundle: Path, *, hold: int) -> No
     workers.start_runtime(layout, running, hold=hold)
     workers.start_kubelet(layout, running, hold=hold)
     workers.start_network_agents(layout, running, hold=hold)
+    boot_id = (machine.directory / "boot-id").read_text(encoding="ascii").strip()
 
+    def look(nodes: list[Object]) -> bool | None:
+        # Ready may still be said of the last boot: the control plane takes 50 s to notice that a node is gone.
+        booted = [node for node in nodes if node["status"].get("nodeInfo", {}).get("bootID") == boot_id]
+        return True if booted and not not_ready(booted) else None
 
-def _apply(api: Api, layout: Layout) -> None:
-    manifests = [*addons.rights()]
-    if layout.nodes:
-        manifests += [*addons.storage(), *addons.dns(min(DNS_REPLICAS, len(layout.nodes)))]
-    for manifest in manifests:
-        api.apply(manifest)
+    api = Api.from_kubeconfig(layout.kubeconfig)
+    api.wait(collection("Node"), look, timeout=NODES_SECONDS, what=f"{machine.name} Ready after its new boot")

@@ -6,17 +6,17 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from testcluster import assembly, health, images, layout, limits, machines, network, packages, proofs, records, teardown
-from testcluster.api import Api
+from testcluster import bringup, health, images, limits, machines, network, packages, records, teardown
 from testcluster.build import Builder, Toolchain, cache_folder
-from testcluster.errors import ClusterError, UsageError
+from testcluster.errors import UsageError
 from testcluster.layout import Layout, Shape, check_name, free_slot
 from testcluster.locks import locked
 from testcluster.machines import Running
 from testcluster.records import Record
 
-UP_SECONDS = 300.0
+UP_SECONDS: Final = 300.0
 """How long to wait for another process that is changing the same cluster."""
 
 Report = Callable[[str], None]
@@ -47,16 +47,15 @@ class Cluster:
         limits.raise_inotify(report)
         bundle = build(wanted.kubernetes, report=report)
         with locked(records.lock_path(name), timeout=UP_SECONDS, remove=True) as hold:
-            kept = _keep(name, wanted, report)
+            kept = bringup.keep(name, wanted, report)
             if kept is not None:
-                return _repowered(kept, hold=hold)
+                for node in kept.powered_off:
+                    kept = bringup.power_on(kept, node, hold=hold)
+                return cls(kept.layout)
             teardown.remove(name)
             routes = network.routed()
             record = records.reserve(name, wanted, str(bundle), lambda taken: free_slot(taken, routes))
-            api = assembly.assemble(record.layout, bundle, hold=hold, report=report)
-            if wanted.nodes:
-                _prove(record.layout, api, report)
-            record.up().save()
+            bringup.create(record, hold=hold, report=report)
             return cls(record.layout)
 
     @classmethod
@@ -118,10 +117,10 @@ class Cluster:
             machines.power_off(machine)
 
     def power_on(self, node: str) -> None:
-        """Switch a node on again. Returns when its agents run; the node is Ready a few seconds later."""
+        """Switch a node on again; returns when it is Ready. Its pods are started again meanwhile."""
         self.layout.node(node)
         with locked(records.lock_path(self.name), timeout=UP_SECONDS, remove=True) as hold:
-            _power_on(self._record(), node, hold=hold)
+            bringup.power_on(self._record(), node, hold=hold)
 
     def enter(self, machine: str, argv: Sequence[str], *, mounts: bool = True) -> list[str]:
         """The command line that runs `argv` on a machine as its root; without `mounts` it sees this host's files.
@@ -188,53 +187,3 @@ def require_root() -> None:
     """Raises UsageError when not root."""
     if os.geteuid() != 0:
         raise UsageError("root is needed for namespaces, mounts and cgroups: run `sudo hack/cluster ...`")
-
-
-def _keep(name: str, wanted: Shape, report: Report) -> Record | None:
-    """The record of the cluster if it is healthy. Raises UsageError if it is, but has another shape."""
-    record = Record.load(name)
-    if record is None:
-        if name in records.names():
-            report(f"removing what is left of cluster {name}")
-        return None
-    condition = health.look(record)
-    if condition.problems:
-        report(f"replacing cluster {name}: {'; '.join(condition.problems)}")
-        return None
-    if record.layout.shape != wanted:
-        raise UsageError(
-            f"cluster {name!r} is up as {record.layout.shape}, asked for {wanted}: "
-            f"run `hack/cluster down --name {name}` first, or choose another name",
-        )
-    report(f"cluster {name} is up and healthy")
-    return record
-
-
-def _prove(place: Layout, api: Api, report: Report) -> None:
-    findings = proofs.prove(place, api)
-    for finding in findings:
-        report(f"{'FAILED' if finding.failure else 'proven'}   {finding.claim}: {finding.failure or finding.seen}")
-    failed = [finding.claim for finding in findings if finding.failure]
-    if failed:
-        raise ClusterError(
-            f"cluster {place.name!r} runs, but this does not hold: {'; '.join(failed)}. It is left as it is: "
-            f"see `hack/cluster logs --name {place.name}`, then `hack/cluster down --name {place.name}`",
-        )
-
-
-def _repowered(record: Record, *, hold: int) -> Cluster:
-    for node in record.powered_off:
-        record = _power_on(record, node, hold=hold)
-    return Cluster(record.layout)
-
-
-def _power_on(record: Record, node: str, *, hold: int) -> Record:
-    machine = record.layout.node(node)
-    if node in record.powered_off:
-        assembly.power_on(record.layout, machine, Path(record.bundle), hold=hold)
-    switched = record.switched(node, on=True)
-    switched.save()
-    return switched
-
-
-__all__ = ["Cluster", "build", "down", "layout", "names", "require_root"]

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from testcluster import settings, subjects
+from testcluster import subjects
 from testcluster.api import Api, ApiError, collection
 from testcluster.cgroups import Hierarchies
 from testcluster.errors import ClusterError, CommandError, TimedOutError
 from testcluster.layout import KUBELET_PORT, Layout
 from testcluster.machines import find
+from testcluster.nodesettings import POD_PIDS_LIMIT
 from testcluster.processes import run
+from testcluster.settings import DNS_DOMAIN
 from testcluster.subjects import Subject
 
 PATIENCE_SECONDS: Final = 30.0
@@ -87,15 +89,15 @@ def limits_bite(scene: Scene) -> str:
     for server in scene.servers:
         seen = _limits(groups, server.cgroup)
         quota = subjects.CPU_LIMIT_MILLI / 1000
-        want = {"memory": subjects.MEMORY_LIMIT, "cpu": quota, "pids": settings.POD_PIDS_LIMIT}
+        want = {"memory": subjects.MEMORY_LIMIT, "cpu": quota, "pids": POD_PIDS_LIMIT}
         if seen != want:
             raise NotProvenError(f"{server.name} on {server.node}: live cgroup has {seen}, want {want}")
-    return f"memory {subjects.MEMORY_LIMIT >> 20} MiB, cpu {subjects.CPU_LIMIT_MILLI} m, pids {settings.POD_PIDS_LIMIT}"
+    return f"memory {subjects.MEMORY_LIMIT >> 20} MiB, cpu {subjects.CPU_LIMIT_MILLI} m, pids {POD_PIDS_LIMIT}"
 
 
 def dns_answers(scene: Scene) -> str:
     """The cluster's DNS answers a pod on each node, over the pod's own resolver configuration."""
-    name = f"server.{subjects.NAMESPACE}.svc.{settings.DNS_DOMAIN}"
+    name = f"server.{subjects.NAMESPACE}.svc.{DNS_DOMAIN}"
     for server in scene.servers:
         _eventually(
             lambda pod=server: scene.service in pod.run("nslookup", "-type=A", name),  # type: ignore[misc]
@@ -204,7 +206,7 @@ _CLAIMS: Final[dict[str, Callable[[Scene], str]]] = {
 def _examine(claim: str, check: Callable[[Scene], str], scene: Scene) -> Finding:
     try:
         return Finding(claim, check(scene))
-    except (ClusterError, OSError, http.client.HTTPException) as failure:
+    except ClusterError as failure:
         return Finding(claim, "", str(failure))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from testcluster import settings
+from testcluster import nodesettings
 from testcluster.controlplane import starter, write_kubeconfig
 from testcluster.errors import TimedOutError
 from testcluster.layout import Layout, Machine
@@ -26,17 +26,19 @@ def write_files(layout: Layout, machine: Machine, authority: Authority) -> None:
     write_kubeconfig(kubelet / "kubeconfig", layout, authority, f"system:node:{machine.name}", "system:nodes")
     write_kubeconfig(kubernetes / "kube-proxy.kubeconfig", layout, authority, "system:kube-proxy")
     write_kubeconfig(kubernetes / "kube-router.kubeconfig", layout, authority, "kube-router")
-    (kubelet / "config.json").write_text(settings.kubelet_configuration(machine), encoding="utf-8")
+    (kubelet / "config.json").write_text(nodesettings.kubelet_configuration(machine), encoding="utf-8")
     # Pods inherit this one: no search domain and no server of the machine that we run on.
     (kubelet / "resolv.conf").write_text("", encoding="utf-8")
-    (kubernetes / "kube-proxy.json").write_text(settings.kube_proxy_configuration(layout, machine), encoding="utf-8")
-    (machine.var_lib / "containerd.toml").write_text(settings.containerd_configuration(), encoding="utf-8")
-    (network / "10-pods.conflist").write_text(settings.cni_configuration(machine), encoding="utf-8")
+    (kubernetes / "kube-proxy.json").write_text(
+        nodesettings.kube_proxy_configuration(layout, machine), encoding="utf-8"
+    )
+    (machine.var_lib / "containerd.toml").write_text(nodesettings.containerd_configuration(), encoding="utf-8")
+    (network / "10-pods.conflist").write_text(nodesettings.cni_configuration(machine), encoding="utf-8")
 
 
 def start_runtime(layout: Layout, running: Running, *, hold: int) -> None:
     """Start containerd and wait until it takes connections. Raises TimedOutError."""
-    starter(layout, running, hold=hold)("containerd", settings.containerd())
+    starter(layout, running, hold=hold)("containerd", nodesettings.containerd())
     deadline = time.monotonic() + CONTAINERD_SECONDS
     while not running.machine.containerd_socket.is_socket():
         if time.monotonic() > deadline:
@@ -46,11 +48,11 @@ def start_runtime(layout: Layout, running: Running, *, hold: int) -> None:
 
 def start_kubelet(layout: Layout, running: Running, *, hold: int) -> None:
     """Start the kubelet; it needs an API server that is ready."""
-    starter(layout, running, hold=hold)("kubelet", settings.kubelet(running.machine))
+    starter(layout, running, hold=hold)("kubelet", nodesettings.kubelet(running.machine))
 
 
 def start_network_agents(layout: Layout, running: Running, *, hold: int) -> None:
     """Start kube-proxy and kube-router; both look for their Node object, and kube-router ends without one."""
     start = starter(layout, running, hold=hold)
-    start("kube-proxy", settings.kube_proxy())
-    start("kube-router", settings.kube_router(running.machine))
+    start("kube-proxy", nodesettings.kube_proxy())
+    start("kube-router", nodesettings.kube_router(running.machine))

@@ -29,7 +29,7 @@ from installation import ROOT
 
 USER = 65532
 _MOUNT_POINTS = ("dev", "proc", "sys", "tmp", "etc/guard/config", "etc/guard/tls", "mnt/model", "mnt/target")
-_ABANDONED_SECONDS = 86400
+_ABANDONED_SECONDS = 3600
 # What the container runtime does before it starts a container; arguments: SOURCE TARGET ro|rw ... -- COMMAND...
 _ENTER = """
 set -e

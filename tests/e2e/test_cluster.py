@@ -1,6 +1,6 @@
-"""Claims about the test clusters themselves (hack/cluster, provider `local`): what they prove, survive, leave behind.
+"""Claims about a test cluster (hack/cluster, provider `local`) that is up: what it proves, and what happens in it.
 
-The clusters here are this file's own, named after our pid, so a second run beside this one does not disturb it. Times
+The cluster here is this file's own, named after our pid, so a second run beside this one does not disturb it. Times
 are logged and never asserted: `pytest --log-cli-level=INFO tests/e2e/test_cluster.py` shows them.
 """
 
@@ -10,8 +10,6 @@ import http.client
 import json
 import logging
 import os
-import random
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from e2e.own_clusters import ROOT, name, processes_of, remove_orphans
 from testcluster import Cluster, Shape, TimedOutError, UsageError, machines, processes, proofs
 from testcluster import cluster as clusters
 from testcluster.api import Api, ApiError, Object, collection
@@ -29,28 +28,13 @@ from testcluster.archive import Image, write_archive
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 LOG = logging.getLogger("test-clusters")
-ROOT = Path(__file__).parents[2]
-STATE = Path("/var/lib/verticalmodel-test")
-PREFIX = "claims-"
 NODES = 2
 BUSYBOX = "verticalmodel-test/busybox:1"
 
 
-def name(suffix: str = "") -> str:
-    return f"{PREFIX}{os.getpid()}{suffix}"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_orphans() -> None:
-    """Remove what killed runs of this file left."""
-    for found in clusters.names():
-        pid = found.removeprefix(PREFIX).partition("-")[0]
-        if found.startswith(PREFIX) and not Path(f"/proc/{pid}").exists():
-            clusters.down(found)
-
-
 @pytest.fixture(scope="module")
-def cluster(_no_orphans: None) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
+    remove_orphans()
     started = time.monotonic()
     try:
         up = Cluster.up(name(), Shape(nodes=NODES), report=LOG.info)
@@ -200,25 +184,16 @@ def test_a_pulled_plug_kills_all_at_once_and_a_node_comes_back(cluster: Cluster,
     assert not machine.containerd_socket.exists() or machines.components(machine) == {}
     with pytest.raises(OSError, match=r"No route to host|timed out"):
         Api(str(machine.address), 10250, api.tls)._connect(timeout=5).connect()  # noqa: SLF001  # a plain connection
-    watch = Watch()
+    watch.lap("certain")
     cluster.power_on("node2")
-    watch.lap("agents started")
-    api.wait(
-        collection("Node"),
-        lambda nodes: any(_rebooted(n, boot) for n in nodes if n["metadata"]["name"] == "node2") or None,
-        timeout=180,
-        what="node2 Ready after its new boot",
-    )
-    watch.lap("Ready")
+    watch.lap("on and Ready")
+    now = node(api, "node2")
+    assert now["status"]["nodeInfo"]["bootID"] != boot
+    assert ready(now)
     after = await_pod(api, namespace, "victim", lambda p: ready(p) and _restarts(p) == 1, "runs again")
     watch.lap("pod runs again")
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
-    LOG.info("measured: power on -> %s", watch.laps)
-
-
-def _rebooted(node: Object, old_boot: str) -> bool:
-    is_ready = any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])
-    return is_ready and bool(node["status"]["nodeInfo"]["bootID"] != old_boot)
+    LOG.info("measured: power off, then on: %s", watch.laps)
 
 
 def _restarts(pod: Object) -> int:
@@ -263,12 +238,7 @@ def test_a_policy_engine_that_died_is_found_out(cluster: Cluster, api: Api) -> N
     finally:
         cluster.power_off("node1")
         cluster.power_on("node1")
-    api.wait(
-        collection("Node"),
-        lambda nodes: True if all(_rebooted(n, "") for n in nodes) else None,
-        timeout=180,
-        what="both nodes Ready",
-    )
+    assert cluster.health().problems == ()
 
 
 def test_up_keeps_a_healthy_cluster_and_refuses_to_make_another_of_it(cluster: Cluster, api: Api) -> None:
@@ -279,72 +249,6 @@ def test_up_keeps_a_healthy_cluster_and_refuses_to_make_another_of_it(cluster: C
     assert [n["status"]["nodeInfo"]["bootID"] for n in api.get(collection("Node"))["items"]] == boots
     with pytest.raises(UsageError, match=f"run `hack/cluster down --name {cluster.name}` first"):
         Cluster.up(cluster.name, Shape(nodes=0))
-
-
-def test_a_second_cluster_stands_beside_the_first_and_goes_alone(cluster: Cluster) -> None:
-    other = Cluster.up(name("-b"), Shape(nodes=0, etcd="disk"))
-    try:
-        assert not other.layout.subnet.overlaps(cluster.layout.subnet)
-        assert Api.from_kubeconfig(other.kubeconfig).get(collection("Node"))["items"] == []
-    finally:
-        other.down()
-    assert leftovers(other.name) == []
-    assert cluster.health().problems == ()
-
-
-def test_a_half_dead_cluster_is_replaced() -> None:
-    own = name("-c")
-    try:
-        first = Cluster.up(own, Shape(nodes=0))
-        certificate = first.ca_certificate.read_bytes()
-        processes.end([machines.components(first.layout.control_plane)["etcd"]])
-        said: list[str] = []
-        second = Cluster.up(own, Shape(nodes=0), report=said.append)
-        assert said[0] == f"replacing cluster {own}: control-plane: not running: etcd"
-        assert second.ca_certificate.read_bytes() != certificate
-        assert second.health().problems == ()
-    finally:
-        clusters.down(own)
-    assert leftovers(own) == []
-
-
-def test_up_killed_at_any_moment_leaves_nothing_that_down_does_not_remove() -> None:
-    own = name("-k")
-    argv = [str(ROOT / "hack/cluster"), "up", "--name", own, "--nodes", "1"]
-    started = time.monotonic()
-    subprocess.run(argv, check=True, stderr=subprocess.DEVNULL)
-    whole = time.monotonic() - started
-    clusters.down(own)
-    assert leftovers(own) == []
-    seed = random.SystemRandom().randrange(10**6)
-    LOG.info("seed %d", seed)
-    moments = random.Random(seed)  # noqa: S311  # not for secrets
-    # Most of what can be left half-made is made in the first part of an `up`.
-    for share in (*(moments.uniform(0, 0.15) for _ in range(4)), *(moments.uniform(0.15, 1) for _ in range(4))):
-        with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as up:
-            try:
-                up.wait(timeout=share * whole)
-            except subprocess.TimeoutExpired:
-                up.send_signal(signal.SIGKILL)
-        started = time.monotonic()
-        clusters.down(own)
-        LOG.info("killed after %.2f of %.1f s: down took %.2f s", share * whole, whole, time.monotonic() - started)
-        assert leftovers(own) == [], f"killed after {share:.3f} of its time"
-
-
-def test_up_works_at_once_after_a_killed_up() -> None:
-    own = name("-u")
-    with subprocess.Popen(
-        [str(ROOT / "hack/cluster"), "up", "--name", own, "--nodes", "0"], stderr=subprocess.PIPE
-    ) as up:
-        assert up.stderr is not None
-        assert b"API server started" in up.stderr.readline()
-        up.kill()
-    try:
-        assert Cluster.up(own, Shape(nodes=0)).health().problems == ()
-    finally:
-        clusters.down(own)
-    assert leftovers(own) == []
 
 
 def test_logs_status_and_exec_answer_on_the_command_line(cluster: Cluster) -> None:
@@ -362,44 +266,3 @@ def test_logs_status_and_exec_answer_on_the_command_line(cluster: Cluster) -> No
         cluster.log("kubelet")
     with pytest.raises(TimedOutError):
         Api.from_kubeconfig(cluster.kubeconfig).wait(collection("Node"), lambda _: None, timeout=1, what="nothing")
-
-
-def processes_of(cluster: str, machine: str = "") -> list[str]:
-    """Programs whose cgroup is the cluster's, by the kernel's list of processes and not by ours."""
-    marker = f"/verticalmodel-test-{cluster}/{machine}"
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            groups = [f"{line.split(':', 2)[2]}/" for line in (folder / "cgroup").read_text().splitlines()]
-            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if words and any(group.startswith(marker) for group in groups):
-            found.append(words)
-    return found
-
-
-def leftovers(cluster: str) -> list[str]:
-    """Everything on this machine that could belong to a cluster that is gone; independent of how it is taken down."""
-    own = f"verticalmodel-test-{cluster}"
-    found = processes_of(cluster)
-    found += [str(p) for p in Path("/sys/fs/cgroup").glob(f"*/{own}*")]
-    found += [
-        line
-        for line in Path("/proc/self/mountinfo").read_text().splitlines()
-        if f"verticalmodel-test/{cluster}/" in line
-    ]
-    for root in (STATE, Path("/dev/shm/verticalmodel-test"), Path("/run/lock/verticalmodel-test")):  # noqa: S108
-        found += [str(p) for p in root.glob(f"{cluster}*") if p.name in {cluster, f"{cluster}.lock"}]
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        # A helper that never reached the cgroup still names the cluster's folder; so may the test's own command line.
-        if int(folder.name) != os.getpid() and any(f"verticalmodel-test/{cluster}/" in word for word in words):
-            found.append(f"{folder.name}: {' '.join(words)}")
-    # A device in the root network namespace exists only while its cluster's record does.
-    held = {f"vmtest{json.loads(record.read_text())['layout']['slot']}" for record in STATE.glob("*/cluster.json")}
-    found += [path.name for path in Path("/sys/class/net").glob("vmtest*") if path.name not in held]
-    return found

@@ -204,6 +204,9 @@ TRANSPORT_FIXTURES = Fixtures(
             _pod_port, tls12="refused alert handshake_failure", tls10="refused alert insufficient_security"
         ),
         "plain text is refused by an alert": _seen(_pod_port, plain="refused alert decode_error"),
+        "the look names the guard that runs": lambda world: world.changed(
+            TRANSPORT, _pod_port(world), seen={"container": world.pods[0].containers[0].container_id[:12]}
+        ),
         "the controls are exactly a second apart": _seen(_pod_port, control_gapSeconds="1.000"),
         "entries of other measures are missing": lambda world: world.without(SANDBOX).without(CANARY),
     },
@@ -263,6 +266,8 @@ TRANSPORT_FIXTURES = Fixtures(
             _at(TRANSPORT, _pod_port, value=1.2),
         ),
         "a limit far above what exists is claimed": (ClauseReason.INCONSISTENT, _at(TRANSPORT, _pod_port, value=9.9)),
+        "the guard has restarted since": (ClauseReason.NOT_MEASURED, _seen(_pod_port, container="0123456789ab")),
+        "the look names no guard": (ClauseReason.NOT_MEASURED, _seen(_pod_port, container="")),
         "TLS 1.2 was refused by an alert of another kind": (
             ClauseReason.INCONSISTENT,
             _seen(_pod_port, tls12="refused alert internal_error"),

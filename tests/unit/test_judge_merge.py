@@ -279,13 +279,13 @@ def test_nothing_hangs_on_time_where_nothing_holds() -> None:
     assert next_look(merged(EMPTY, broken()), [broken()]) is None
 
 
-GAPS = st.lists(st.floats(min_value=0.5, max_value=LIFETIME / 2), min_size=1, max_size=25)
+GAPS = st.lists(st.floats(min_value=0.5, max_value=LIFETIME * 0.7), min_size=1, max_size=25)
 
 
 @settings(max_examples=60, deadline=None)
 @given(GAPS)
 def test_a_life_of_refreshes_is_quiet_and_never_promises_more_than_the_evidence(gaps: list[float]) -> None:
-    """A measurer refreshes at most half a lifetime apart; we judge after each refresh and at each next look.
+    """A measurer refreshes at most 0.7 lifetimes apart; we judge after each refresh and at each next look.
 
     A reader never sees more than the evidence supports, nor an expired True (but for the second that rounding takes).
     Where nothing but the expiry changes, nothing is written while more than half of it is left.

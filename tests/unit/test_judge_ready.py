@@ -65,6 +65,10 @@ SERVING: dict[str, Change] = {
     "the bad canary is of former pods": lambda world: replace(
         bad(world), pods=tuple(replace(one, uid=f"new-{one.uid}") for one in world.pods)
     ),
+    "the bad canary is of a server that has restarted since": lambda world: bad(world).changed(
+        CANARY, seen={"container": "0123456789ab"}
+    ),
+    "the bad canary tells of an event": lambda world: bad(world).changed(CANARY, scope="Event"),
     "the bad canary is of the former model": lambda world: replace(
         bad(world), subject=Subject(name=world.model.metadata.name, uid="former")
     ),
@@ -110,6 +114,12 @@ NOT_SERVING: dict[str, tuple[str, Change]] = {
     ),
     "every Ready pod answers badly": ("CanaryFailed", bad),
     "the only Ready pod answers badly": ("CanaryFailed", lambda world: bad(world).with_pod(0, ready=False)),
+    "the bad canary names the server that runs": (
+        "CanaryFailed",
+        lambda world: bad(replace(world, pods=world.pods[:1])).changed(
+            CANARY, seen={"container": world.pods[0].containers[1].container_id[:12]}
+        ),
+    ),
     "the bad canary took no sample of time": ("CanaryFailed", lambda world: bad(world).changed(CANARY, unit="seconds")),
 }
 

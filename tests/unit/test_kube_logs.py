@@ -127,6 +127,6 @@ def test_nesting_without_end_is_cut() -> None:
         max_leaves=20,
     )
 )
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_whatever_is_logged_can_be_written_as_json(value: Any) -> None:
     json.dumps(redact(value))

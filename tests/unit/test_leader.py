@@ -263,7 +263,7 @@ class NeverTwoLeaders(RuleBasedStateMachine):
         assert len(leaders) <= 1, f"{leaders} lead together at {self.time}"
 
 
-NeverTwoLeaders.TestCase.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
+NeverTwoLeaders.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
 TestNeverTwoLeaders = NeverTwoLeaders.TestCase
 
 
@@ -587,8 +587,7 @@ def test_however_bad_the_network_the_real_loops_never_lead_together(
 
 
 @asynccontextmanager
-async def leading() -> AsyncIterator[tuple[StubApi, Callable[[str], Leader]]]:
-    timing = Timing(lease_duration=2.0, renew_deadline=1.0, retry=0.1, request=0.5)
+async def leading(timing: Timing) -> AsyncIterator[tuple[StubApi, Callable[[str], Leader]]]:
     async with connected() as (stub, connection):
         api = ApiClient(connection, manager="test")
         yield stub, lambda identity: Leader(api, LEASE, identity=identity, timing=timing)
@@ -600,23 +599,23 @@ async def within(seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
 
 
 async def test_the_lease_goes_from_hand_to_hand_over_http() -> None:
-    async with leading() as (stub, make):
+    async with leading(Timing(retry=0.1)) as (stub, make):
         first, second = make("a"), make("b")
-        await within(2, first.acquire())
+        await within(5, first.acquire())
         holding, waiting = asyncio.create_task(first.hold()), asyncio.create_task(second.acquire())
         await asyncio.sleep(0.35)
         assert (first.held, second.held) == (True, False)
         await stopped(holding)
         assert await first.release()
-        await within(1, waiting)  # type: ignore[arg-type]
+        await within(5, waiting)  # type: ignore[arg-type]
         [lease] = stub.objects.values()
         assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("b", 2)
 
 
 async def test_a_server_that_hangs_costs_the_leadership_in_time() -> None:
-    async with leading() as (stub, make):
+    async with leading(Timing(lease_duration=2.0, renew_deadline=1.0, retry=0.1, request=0.5)) as (stub, make):
         leader = make("a")
-        await within(2, leader.acquire())
+        await within(5, leader.acquire())
 
         async def hang(_request: web.Request) -> web.StreamResponse | None:
             await asyncio.sleep(30)
@@ -626,5 +625,5 @@ async def test_a_server_that_hangs_costs_the_leadership_in_time() -> None:
         began = asyncio.get_running_loop().time()
         with pytest.raises(LeadershipLost):
             await within(5, leader.hold())
-        assert asyncio.get_running_loop().time() - began <= 1.3
+        assert asyncio.get_running_loop().time() - began < 2.0
         assert not leader.held

@@ -158,18 +158,22 @@ async def test_a_slow_list_does_not_bring_back_what_the_watch_saw_going() -> Non
         assert w.log == [("there", A), ("gone", A), ("there", B)]
 
 
-async def test_the_source_waits_until_the_kind_is_served() -> None:
+async def test_the_source_waits_until_the_kind_is_served_and_the_models_can_be_listed() -> None:
     async with connected() as (stub, connection):
         made = World(stub)
+        refused: list[str] = []
 
-        async def nothing_yet(request: web.Request) -> web.StreamResponse | None:
-            stub.fault = made.answer
-            return web.json_response(status(404, "NotFound"), status=404)
+        async def each_path_fails_once(request: web.Request) -> web.StreamResponse | None:
+            if request.path not in refused:
+                refused.append(request.path)
+                return web.json_response(status(404, "NotFound"), status=404)
+            return await made.answer(request)
 
-        stub.fault = nothing_yet
+        stub.fault = each_path_fails_once
         await stub.put(MODELS, "a")
         events = source(made, connection, 600.0)
         task = asyncio.create_task(events.run())
         await made.until(("there", A))
+        assert refused[:2] == ["/apis/verticalmodel.io/v1alpha1", EVERYWHERE]
         task.cancel()
         await asyncio.wait({task})

@@ -332,7 +332,7 @@ PLANS = st.lists(
 
 
 @given(plan=PLANS, seconds=st.floats(0, 20), failures=st.integers(0, 5), workers=st.integers(1, 4))
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_whatever_the_order_no_add_is_lost_and_no_key_runs_twice_at_once(
     plan: list[tuple[float, str, str]], seconds: float, failures: int, workers: int
 ) -> None:

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from testcluster import addons, settings
+from testcluster import addons, nodesettings, settings
 from testcluster.layout import Layout, Machine, Shape
 
 LAYOUT = Layout("demo", 7, Shape(nodes=2))
@@ -20,7 +20,7 @@ def flags(argv: list[str]) -> dict[str, str]:
 
 
 def test_containerd_never_lowers_an_oom_score_and_runs_our_runc_and_pause() -> None:
-    assert tomllib.loads(settings.containerd_configuration()) == {
+    assert tomllib.loads(nodesettings.containerd_configuration()) == {
         "version": 3,
         "root": "/var/lib/containerd",
         "state": "/run/containerd",
@@ -46,7 +46,7 @@ def test_containerd_never_lowers_an_oom_score_and_runs_our_runc_and_pause() -> N
 
 
 def test_pods_are_routed_and_not_bridged() -> None:
-    assert json.loads(settings.cni_configuration(NODE2)) == {
+    assert json.loads(nodesettings.cni_configuration(NODE2)) == {
         "cniVersion": "1.0.0",
         "name": "pods",
         "plugins": [
@@ -66,7 +66,7 @@ def test_pods_are_routed_and_not_bridged() -> None:
 
 
 def test_a_kubelet_starts_on_cgroup_v1_without_systemd_and_takes_no_anonymous_request() -> None:
-    configuration = json.loads(settings.kubelet_configuration(NODE1))
+    configuration = json.loads(nodesettings.kubelet_configuration(NODE1))
     wanted = {
         "failCgroupV1": False,
         "cgroupDriver": "cgroupfs",
@@ -89,7 +89,7 @@ def test_a_kubelet_starts_on_cgroup_v1_without_systemd_and_takes_no_anonymous_re
 def test_no_two_kubelets_share_a_cgroup() -> None:
     """With one cgroup root they kill each other's pods."""
     clusters = [LAYOUT, Layout("other", 8, Shape(nodes=2))]
-    roots = [json.loads(settings.kubelet_configuration(node))["cgroupRoot"] for c in clusters for node in c.nodes]
+    roots = [json.loads(nodesettings.kubelet_configuration(node))["cgroupRoot"] for c in clusters for node in c.nodes]
     assert len(set(roots)) == 4
 
 
@@ -110,7 +110,7 @@ def test_the_api_server_authorizes_nodes_verifies_kubelets_and_calls_webhooks_wi
 
 @pytest.mark.parametrize("machine", [NODE1, NODE2], ids=lambda machine: str(machine.name))
 def test_kube_proxy_leaves_the_read_only_conntrack_limit_alone(machine: Machine) -> None:
-    assert json.loads(settings.kube_proxy_configuration(LAYOUT, machine)) == {
+    assert json.loads(nodesettings.kube_proxy_configuration(LAYOUT, machine)) == {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
@@ -122,7 +122,7 @@ def test_kube_proxy_leaves_the_read_only_conntrack_limit_alone(machine: Machine)
 
 
 def test_kube_router_does_policies_only() -> None:
-    assert flags(settings.kube_router(NODE1)) == {
+    assert flags(nodesettings.kube_router(NODE1)) == {
         "kubeconfig": "/var/lib/kubernetes/kube-router.kubeconfig",
         "hostname-override": "node1",
         "run-firewall": "true",

@@ -14,12 +14,14 @@ from datetime import datetime, timedelta
 
 from verticalmodel import evidence as chain
 from verticalmodel.api.conditions import ClauseReason
-from verticalmodel.api.evidence import Binding, Entry, Evidence, EvidenceMeta, Subject
+from verticalmodel.api.evidence import Entry, Evidence, EvidenceMeta, Subject
 from verticalmodel.facts import Observed
 
 FUTURE_TOLERANCE = timedelta(seconds=5)
 """How far ahead of our clock a time may lie: what synchronised clocks differ by, and no more."""
 
+CONTAINER = "container"
+"""Observation that names the container which was measured, by its id or the beginning of it."""
 _TROUBLES = 3
 
 
@@ -37,17 +39,24 @@ class Admission:
 
 @dataclass(frozen=True)
 class Instance:
-    """Something that ought to be measured, and the uid that evidence about it must be bound to."""
+    """Something that ought to be measured, and what evidence about it must be bound to."""
 
     name: str
     pod_uid: str = ""
     service_uid: str = ""
+    container_id: str = ""
+    """The container that answers for it, where one does: a restarted one has not been measured."""
 
-    def binds(self, binding: Binding) -> bool:
-        """Whether evidence with this binding is about the instance that lives now."""
+    def is_subject_of(self, entry: Entry) -> bool:
+        """Whether a state entry of this name is about the instance that lives now."""
+        if entry.scope != "State":
+            return False
+        about = next((one.value for one in entry.observations if one.name == CONTAINER), None)
+        if about is not None and not (about and self.container_id.startswith(about)):
+            return False
         if self.pod_uid:
-            return binding.pod_uid == self.pod_uid
-        return bool(self.service_uid) and binding.service_uid == self.service_uid
+            return entry.binding.pod_uid == self.pod_uid
+        return bool(self.service_uid) and entry.binding.service_uid == self.service_uid
 
 
 @dataclass(frozen=True)

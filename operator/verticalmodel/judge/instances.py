@@ -87,17 +87,18 @@ def examine(
     return tuple(_look(clause, instance, heard, reader) for instance, reader in expected)
 
 
+def container_id(pod: ObservedPod, name: str) -> str:
+    """Id of the pod's container of this name; empty where there is none."""
+    return next((container.container_id for container in pod.containers if container.name == name), "")
+
+
 def missing(instance: str, why: str) -> Look:
     """An instance that ought to be measured and was not."""
     return Look(instance, "Unknown", ClauseReason.NOT_MEASURED, why)
 
 
 def _look(clause: Clause, instance: Instance, heard: Mapping[str, Sequence[Witness]], reader: Reader) -> Look:
-    bound = [
-        witness
-        for witness in heard.get(instance.name, ())
-        if witness.entry.scope == "State" and instance.binds(witness.entry.binding)
-    ]
+    bound = [witness for witness in heard.get(instance.name, ()) if instance.is_subject_of(witness.entry)]
     # A fresh look replaces expired ones; where several are in force, the worst of them counts.
     in_force = [one for one in bound if one.reason is not ClauseReason.EVIDENCE_EXPIRED] or bound
     looks = [_heard(clause, instance.name, witness, reader) for witness in in_force]

@@ -13,6 +13,7 @@ from verticalmodel.api import names
 from verticalmodel.api.conditions import READY, ClauseReason
 from verticalmodel.facts import Observed, ObservedContainer, ObservedPod
 from verticalmodel.judge.admissible import Admission, Instance, witnesses
+from verticalmodel.judge.instances import container_id
 from verticalmodel.judge.verdict import Rollup, bounded, shortened
 
 __all__ = [
@@ -79,11 +80,12 @@ def _bad_answers(observed: Observed, pods: Sequence[ObservedPod]) -> list[tuple[
     heard = witnesses(observed, _ADMISSION)
     found = []
     for pod in pods:
-        instance = Instance(f"pod/{pod.name}", pod_uid=pod.uid)
+        server = container_id(pod, names.CONTAINER_SERVER)
+        instance = Instance(f"pod/{pod.name}", pod_uid=pod.uid, container_id=server)
         entries = [
             witness.entry
             for witness in heard.get(instance.name, ())
-            if witness.reason in _CONCLUSIVE and instance.binds(witness.entry.binding)
+            if witness.reason in _CONCLUSIVE and instance.is_subject_of(witness.entry)
         ]
         if entries:
             last = max(entries, key=lambda entry: (entry.measured_at, entry.sequence, entry.digest))

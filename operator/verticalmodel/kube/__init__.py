@@ -1,1 +1,1 @@
-"""The connection to the API server, shared by the operator and the measurers: session, client, informer."""
+"""What every process that talks to the API server shares: connection, client, informer, election, logs and health."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from contextlib import suppress
 from datetime import timedelta
 
 import structlog
 
+from verticalmodel import __version__
 from verticalmodel.api import names
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.connection import Connection
+from verticalmodel.kube.health import not_silent, serve_health
 from verticalmodel.kube.kubeconfig import ConfigError, from_kubeconfig, in_cluster
+from verticalmodel.kube.logs import configure
 from verticalmodel.kube.resources import Key
-from verticalmodel.probe import logs
 from verticalmodel.probe.cluster import Cluster
-from verticalmodel.probe.health import serving
 from verticalmodel.probe.kubelet import Kubelets
 from verticalmodel.probe.metrics import Metrics
 from verticalmodel.probe.record import Recorder
@@ -27,7 +27,7 @@ from verticalmodel.probe.schedule import Schedule
 from verticalmodel.probe.settings import Settings, parse
 from verticalmodel.probe.survey import Survey
 
-_log = structlog.get_logger(__name__)
+_log = structlog.get_logger("verticalmodel.probe")
 _SETTLE_SECONDS = 0.3
 _HUNG_SECONDS = 60.0
 
@@ -45,14 +45,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         cluster = Cluster(api, settings, rounds.touch, rounds.lost)
         kubelets = Kubelets(access, ca=settings.kubelet_ca, interval=settings.node_interval, metrics=metrics)
         survey = Survey(cluster, kubelets, metrics, at_once=settings.targets_at_once)
-        async with serving(
-            settings.health_address,
+        async with serve_health(
             settings.health_port,
-            live=lambda: rounds.silent_seconds < _HUNG_SECONDS,
-            ready=lambda: cluster.ready,
+            live={"rounds": not_silent("the round", lambda: rounds.silent_seconds, _HUNG_SECONDS)},
+            ready={"caches": cluster.unfilled},
             registry=metrics.registry,
+            host=settings.health_address,
         ) as port:
-            _log.info("prober started", server=access.server, source=settings.source, health=port)
+            _log.info("prober started", version=__version__, server=access.server, source=settings.source, health=port)
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     *(
@@ -78,17 +78,22 @@ async def _until_signalled(settings: Settings) -> None:
 
 
 def main() -> int:
-    """Exit status 0 after SIGTERM or SIGINT, 2 where the configuration is wrong."""
+    """Exit status 0 after SIGTERM or SIGINT, 2 where the configuration is wrong, 1 where going on would be."""
     settings = parse()
-    logs.configure(settings.log_level)
+    configure(settings.log_level)
     try:
         asyncio.run(_until_signalled(settings))
     except ConfigError as error:
         _log.error("cannot reach the API server", error=str(error))
         return 2
+    except OSError as error:
+        _log.error("cannot listen", port=settings.health_port, error=error.strerror)
+        return 2
+    except ExceptionGroup:
+        _log.exception("prober ends")
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        sys.exit(main())
+    sys.exit(main())

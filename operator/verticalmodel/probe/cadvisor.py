@@ -17,24 +17,8 @@ __all__ = ["Cgroup", "Cgroups", "parse_cadvisor"]
 UNLIMITED_FROM = float(2**62)
 """From here on a figure is no limit but the absence of one: cgroup v1 says 2^63 - 4096 for `unlimited`."""
 
-_SERIES = (
-    "container_spec_memory_limit_bytes",
-    "container_spec_cpu_quota",
-    "container_spec_cpu_period",
-    "container_threads_max",
-    "container_threads",
-    "container_processes",
-    "container_memory_working_set_bytes",
-    "container_start_time_seconds",
-)
-# A label's value may hold any character, braces and escaped quotes included.
-_LINE = re.compile(
-    r"^("
-    + "|".join(_SERIES)
-    + r")\{((?:[^\"}\n]|\"(?:[^\"\\\n]|\\.)*\")*)\}[ \t]+([^ \t\n]+)(?:[ \t]+(-?[0-9]+))?[ \t]*$",
-    re.MULTILINE,
-)
-_ID = re.compile(r"(?:^|,)\s*id=\"((?:[^\"\\]|\\.)*)\"")
+# Inside another label's value the quote would be escaped, so this finds the label itself (Prometheus text format).
+_ID = re.compile(r"(?:^|,)id=\"((?:[^\"\\]|\\.)*)\"")
 _POD = re.compile(
     r"(?:^|-)pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$"
 )
@@ -77,6 +61,7 @@ _FIELD = {
     "container_memory_working_set_bytes": "working_set",
     "container_start_time_seconds": "started",
 }
+_SERIES = tuple(_FIELD)
 _LIMITS = frozenset({"memory_limit", "cpu_quota", "pids_max"})
 
 
@@ -86,17 +71,9 @@ def parse_cadvisor(text: str) -> Cgroups:
     A line that is no sample, or whose value is no number, is as good as absent: what it would have told stays unknown.
     """
     found: dict[str, dict[str, float]] = {}
-    for match in _LINE.finditer(text):
-        series, labels, raw, stamp = match.groups()
-        cgroup = _ID.search(labels)
-        value = _number(raw)
-        if cgroup is None or value is None:
-            continue
-        name = _FIELD[series]
-        figures = found.setdefault(cgroup.group(1), {})
-        figures[name] = _limit(value) if name in _LIMITS else value
-        if stamp is not None:
-            figures["sampled"] = max(figures.get("sampled", -math.inf), int(stamp) / 1000)
+    for line in text.split("\n"):
+        if line.startswith(_SERIES):
+            _read_sample(line, found)
     pods: dict[str, Cgroup] = {}
     containers: dict[str, Cgroup] = {}
     for path, figures in found.items():
@@ -106,6 +83,21 @@ def parse_cadvisor(text: str) -> Cgroups:
         elif (container := _CONTAINER.match(last)) and _POD.search(parent.rpartition("/")[2]):
             containers[container.group(1)] = Cgroup(path, **figures)
     return Cgroups(pods, containers)
+
+
+def _read_sample(line: str, found: dict[str, dict[str, float]]) -> None:
+    series, _, rest = line.partition("{")
+    labels, _, tail = rest.rpartition("}")
+    cgroup, sample = _ID.search(labels), tail.split()
+    value = _number(sample[0]) if sample else None
+    if series not in _FIELD or cgroup is None or value is None:
+        return
+    name = _FIELD[series]
+    figures = found.setdefault(cgroup.group(1), {})
+    figures[name] = _limit(value) if name in _LIMITS else value
+    stamp = _number(sample[1]) if len(sample) > 1 else None
+    if stamp is not None:
+        figures["sampled"] = max(figures.get("sampled", -math.inf), stamp / 1000)
 
 
 def _number(raw: str) -> float | None:

@@ -76,7 +76,7 @@ async def ask(model: Model, pod: Pod, trust: Trust, turn: int, limits: CanaryLim
         window_seconds=seconds,
         method=METHOD,
         binding=Binding(pod_uid=pod.uid),
-        observations={"answer": progress.verdict, CONTAINER: short(pod.server)},
+        observations={"answer": progress.verdict, **({CONTAINER: short(pod.server)} if pod.server else {})},
         measured_at=datetime.now(UTC),
     )
 

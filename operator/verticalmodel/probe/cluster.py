@@ -129,10 +129,10 @@ class Cluster:
         """Wait until every cache is filled."""
         await asyncio.gather(*(informer.synced.wait() for informer in self.informers))
 
-    @property
-    def ready(self) -> bool:
-        """Every cache is filled."""
-        return all(informer.synced.is_set() for informer in self.informers)
+    def unfilled(self) -> str:
+        """Which caches are not filled yet; empty once all are."""
+        waiting = [informer.resource.plural for informer in self.informers if not informer.synced.is_set()]
+        return f"waiting for {', '.join(waiting)}" if waiting else ""
 
     @property
     def trust(self) -> Trust | None:

@@ -60,7 +60,8 @@ def _measure(pod: Pod, container: Container, scrape: Scrape) -> Measurement:
         value = None if trouble else float(missing + bool(pod.shares_host))
     if trouble:
         observations["failure"] = trouble
-    observations[CONTAINER] = short(container.container_id)
+    if container.container_id:
+        observations[CONTAINER] = short(container.container_id)
     return Measurement(
         measure=SANDBOX,
         instance=f"pod/{pod.name}/{container.name}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
-import logging
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from verticalmodel.api import names
 
 __all__ = ["Settings", "parse"]
 
-_PREFIX = "VERTICALMODEL_"
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _DESCRIPTION = """\
 Measures every VerticalModel from outside, and writes what it saw as Evidence: TLS versions of each pod and Service
 (clause 13), live cgroups of each container (clause 30), and one harmless inference per pod (Ready).
@@ -44,7 +43,7 @@ class Settings:
     node_interval: float
     kubelet_ca: Path | None
     retention: float
-    log_level: int
+    log_level: str
     source: str
 
 
@@ -84,11 +83,10 @@ def _address(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} must be an IP address, for example 127.0.0.1") from error
 
 
-def _level(text: str) -> int:
-    levels = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-    if text not in levels:
-        raise argparse.ArgumentTypeError(f"{text!r} must be one of {', '.join(levels)}")
-    return levels[text]
+def _level(text: str) -> str:
+    if text.upper() not in _LEVELS:
+        raise argparse.ArgumentTypeError(f"{text!r} must be one of {', '.join(_LEVELS)}")
+    return text.upper()
 
 
 def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -98,8 +96,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
-    def flag(name: str, kind: Callable[[str], object], default: str | None, text: str, variable: str = "") -> None:
-        twin = variable or _PREFIX + name.upper().replace("-", "_")
+    def flag(name: str, kind: Callable[[str], object], default: str | None, text: str) -> None:
+        twin = name.upper().replace("-", "_")
         shown = f" (default: {default})" if default is not None else ""
         # A string default goes through `type` as a flag would, so a bad environment variable is refused alike.
         parser.add_argument(
@@ -111,7 +109,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         )
 
     flag("kubeconfig", _file, None, "how to reach the API server; without it, the pod's service account")
-    flag("system-namespace", str, names.SYSTEM_NAMESPACE, "namespace of the operator's own objects", "SYSTEM_NAMESPACE")
+    flag("system-namespace", str, names.SYSTEM_NAMESPACE, "namespace of the operator's own objects")
     flag("ca-configmap", str, names.CA_NAME, "ConfigMap there whose key ca.crt verifies the guards' certificates")
     flag("health-address", _address, None, "address of /livez, /readyz and /metrics; without it, all of the host's")
     flag("health-port", _count(0, 65535), "8082", "port of /livez, /readyz and /metrics; 0 picks a free one")
@@ -123,9 +121,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("node-interval", _seconds(1, 30), "5", "least seconds between two scrapes of one node's kubelet")
     flag("kubelet-ca", _file, None, "CA of the kubelets' serving certificates, where it is not the cluster's own")
     flag("retention-days", _seconds(1, 3650), "90", "days that evidence outlives its model")
-    flag("log-level", _level, "info", "debug, info, warning or error")
-    flag("pod-name", str, socket.gethostname(), "who measured, as written into evidence", "POD_NAME")
-    flag("node-name", str, "unknown", "where that runs, as written into evidence", "NODE_NAME")
+    flag("log-level", _level, "INFO", "DEBUG, INFO, WARNING or ERROR")
+    flag("pod-name", str, socket.gethostname(), "who measured, as written into evidence")
+    flag("node-name", str, "unknown", "where that runs, as written into evidence")
     return parser
 
 

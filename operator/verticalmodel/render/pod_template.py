@@ -73,6 +73,9 @@ def _guard(plan: Plan) -> dict[str, Any]:
             "1",
             "--log-level",
             "warning",
+            # Else a line of the access log may wait ten seconds for the next one.
+            "--file-flush-interval-msec",
+            "1000",
         ],
         "ports": [{"name": "https", "containerPort": names.GUARD_PORT, "protocol": "TCP"}],
         "resources": _exactly(plan.runtime.guard.cpu, plan.runtime.guard.memory),

@@ -20,9 +20,9 @@ from kserve import ModelRepository
 
 from verticalmodel.serving.app import application
 from verticalmodel.serving.cpu import CPULimitError, thread_count
+from verticalmodel.serving.listener import LOOPBACK, loopback_socket
 from verticalmodel.serving.model import ModelLoadError, OnnxModel
 
-LOOPBACK = "127.0.0.1"
 # Longer than the guard keeps an idle connection to us, so that it is never the server that closes one under a request.
 _KEEP_ALIVE_SECONDS = 75
 
@@ -72,14 +72,6 @@ def serve(settings: Settings) -> int:
     failure = asyncio.run(_run(uvicorn.Server(config), listener, model))
     workers.shutdown(wait=False, cancel_futures=True)
     return 0 if failure is None else report_failure(str(failure), settings.termination_log)
-
-
-def loopback_socket(port: int) -> socket.socket:
-    """A listening-ready TCP socket on 127.0.0.1 and nowhere else. Raises OSError when the port is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((LOOPBACK, port))
-    return listener
 
 
 def report_failure(reason: str, termination_log: Path) -> int:

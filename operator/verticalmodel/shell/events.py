@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
-import threading
-from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 
 import kopf
@@ -21,14 +18,14 @@ from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.connection import Connection
 from verticalmodel.kube.errors import ApiError
 from verticalmodel.kube.resources import VERTICAL_MODELS, Key, key_of
+from verticalmodel.shell.kopf_embedding import IDENTITY, EveryTask, end_strays, quiet_settings, take_signals
 
 __all__ = ["EventSourceDied", "ModelEvents"]
 
 _log = logging.getLogger(__name__)
-_POLL_SECONDS = 2.0
+_POLL_SECONDS = 0.5
 _STOP_SECONDS = 5.0
 _LOGIN_PAUSE_SECONDS = 1.0
-_IDENTITY: Any = "verticalmodel-operator"
 
 
 class EventSourceDied(Exception):  # noqa: N818 - what happened
@@ -73,28 +70,28 @@ class ModelEvents:
 
         kopf takes SIGTERM and SIGINT for itself when it starts; `on_signal` is put in its place.
         """
-        await self._until_served()
-        await self._relist()
+        await self._told_all()
         self.synced.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_listing())
             group.create_task(self._watch(on_signal))
         raise AssertionError("unreachable: both tasks end with an error")
 
-    async def _until_served(self) -> None:
-        """Wait for the kind: kopf looks at what the server offers once, when it starts."""
-        waited = False
+    async def _told_all(self) -> None:
+        """Tell of every model; waits for the kind, because kopf looks at what the server offers once, at its start."""
+        warned = False
         while True:
             try:
                 offered = await self._api.read(f"/apis/{VERTICAL_MODELS.api_version}")
                 if any(entry["name"] == VERTICAL_MODELS.plural for entry in offered["resources"]):
+                    await self._relist()
                     return
                 why = "the kind is not served"
             except ApiError as error:
                 why = str(error)
-            if not waited:
+            if not warned:
                 _log.warning("waiting for the VerticalModel kind", extra={"error": why})
-                waited = True
+                warned = True
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _keep_listing(self) -> NoReturn:
@@ -131,32 +128,33 @@ class ModelEvents:
         )
         # Below that it tells of every single event and of its own steps.
         logging.getLogger("kopf").setLevel(logging.WARNING)
-        tasks = await kopf.spawn_tasks(
-            registry=registry,
-            settings=_settings(),
-            standalone=True,
-            clusterwide=True,
-            stop_flag=self._stop,
-            # Else kopf looks up the name of a user that a numeric uid does not have.
-            identity=_IDENTITY,
-        )
-        _take_signals(on_signal)
-        running = asyncio.create_task(kopf.run_tasks(tasks, ignored=_EveryTask()))
         try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
-            self._stop.set()
-            _, late = await asyncio.wait({running}, timeout=_STOP_SECONDS)
-            for task in late:
-                task.cancel()
-            raise
+            tasks = await kopf.spawn_tasks(
+                registry=registry,
+                settings=quiet_settings(),
+                standalone=True,
+                clusterwide=True,
+                stop_flag=self._stop,
+                identity=IDENTITY,
+            )
+            take_signals(on_signal)
+            await self._until_stopped(asyncio.create_task(kopf.run_tasks(tasks, ignored=EveryTask())))
         except Exception as error:
             raise EventSourceDied(f"kopf stopped: {type(error).__name__}: {error}") from error
         finally:
-            await _end_strays()
+            await end_strays()
             for session in self._lent:
                 await session.close()
         raise EventSourceDied("kopf stopped") from self._failure
+
+    async def _until_stopped(self, running: asyncio.Task[None]) -> None:
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            # kopf shuts down in order when it is asked, and in disorder when it is cancelled.
+            self._stop.set()
+            await asyncio.wait({running}, timeout=_STOP_SECONDS)
+            raise
 
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
         if self._lent:
@@ -189,91 +187,6 @@ class ModelEvents:
             self._buried[key] = version
         if self._versions.get(key, version) <= version and self._versions.pop(key, None) is not None:
             self._on_gone(key)
-
-
-class _EveryTask(Collection[Any]):
-    """All tasks of the loop, as the set that kopf must not wait for or cancel when it stops.
-
-    kopf takes every task born after its start for its own. What it forgets of its own ones ends in `_end_strays`.
-    """
-
-    def __contains__(self, _task: object) -> bool:
-        return True
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(asyncio.all_tasks())
-
-    def __len__(self) -> int:
-        return len(asyncio.all_tasks())
-
-
-class _NoDiffBase(kopf.DiffBaseStorage):
-    """Event handlers have no past to compare with; building one costs half of kopf's time per event."""
-
-    def build(self, **_: Any) -> Any:
-        return {}
-
-    def fetch(self, **_: Any) -> None:
-        return None
-
-    def store(self, **_: Any) -> None:
-        return None
-
-
-class _NoProgress(kopf.ProgressStorage):
-    """Event handlers have no progress."""
-
-    def fetch(self, **_: Any) -> None:
-        return None
-
-    def store(self, **_: Any) -> None:
-        return None
-
-    def purge(self, **_: Any) -> None:
-        return None
-
-    def touch(self, **_: Any) -> None:
-        return None
-
-    def clear(self, *, essence: Any) -> Any:
-        return essence
-
-
-def _settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.persistence.diffbase_storage = _NoDiffBase()
-    settings.persistence.progress_storage = _NoProgress()
-    settings.posting.enabled = False
-    settings.scanning.disabled = True
-    settings.queueing.idle_timeout = 0.3
-    settings.watching.chunk_size = 500
-    settings.watching.connect_timeout = 5.0
-    settings.networking.error_backoffs = (0.5, 1, 2, 3, 5, 5, 5, 5, 5, 5)
-    # It would kill the thread minutes after a cancellation; how this process ends is ours to say.
-    settings.process.ultimate_exiting_timeout = None
-    return settings
-
-
-async def _end_strays() -> None:
-    """Cancel what kopf leaves behind when it is stopped in the middle of discovery."""
-    home = str(Path(kopf.__file__).parent)
-    strays = {task for task in asyncio.all_tasks() if _code_of(task).startswith(home)}
-    for task in strays:
-        task.cancel()
-    if strays:
-        await asyncio.wait(strays)
-
-
-def _code_of(task: asyncio.Task[Any]) -> str:
-    code = getattr(task.get_coro(), "cr_code", None)
-    return code.co_filename if code is not None else ""
-
-
-def _take_signals(on_signal: Callable[[], None] | None) -> None:
-    if on_signal is not None and threading.current_thread() is threading.main_thread():
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, on_signal)
 
 
 def _version(body: dict[str, Any]) -> int:

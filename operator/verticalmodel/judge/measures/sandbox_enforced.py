@@ -57,7 +57,8 @@ def _expected(live: list[ObservedPod], oldest: float) -> Iterator[tuple[Instance
     for pod in live:
         for container in pod.containers:
             if container.running:
-                yield Instance(_instance(pod, container), pod_uid=pod.uid), _reader(pod, container, oldest)
+                instance = Instance(_instance(pod, container), pod_uid=pod.uid, container_id=container.container_id)
+                yield instance, _reader(pod, container, oldest)
 
 
 def _instance(pod: ObservedPod, container: ObservedContainer) -> str:

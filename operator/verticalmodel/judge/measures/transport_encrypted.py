@@ -1,7 +1,8 @@
 """Clause 13, data in transit is encrypted with TLS 1.3 (part II, section (3), item 2 (1)).
 
 Reads: the prober's `transport-encrypted` evidence for every endpoint of the model, that is each pod of which anything
-runs, ready or not (`pod/NAME:8443`, bound to the pod's uid), and the Service (`service/NAME:443`, bound to its uid).
+runs, ready or not (`pod/NAME:8443`, bound to the pod's uid, and where it names a container, to the guard that runs
+now), and the Service (`service/NAME:443`, bound to its uid).
 
 The value is the lowest version that the endpoint accepts: 1.3, 1.2, 1.1, 1.0, or 0 where it answers in plain text. It
 is worked out again from the observations, and an entry whose value says something else speaks for nobody. An acceptance
@@ -27,7 +28,7 @@ from verticalmodel.api.evidence import Entry
 from verticalmodel.api.operatingstandard import Clause
 from verticalmodel.facts import Observed
 from verticalmodel.judge.admissible import Instance
-from verticalmodel.judge.instances import Reader, Reading, combine, examine, missing, runs
+from verticalmodel.judge.instances import Reader, Reading, combine, container_id, examine, missing, runs
 from verticalmodel.judge.verdict import Verdict, shortened
 
 NAME = "transport-encrypted"
@@ -59,7 +60,8 @@ def transport_encrypted(clause: Clause, observed: Observed) -> Verdict:
 def _expected(observed: Observed, reader: Reader) -> Iterator[tuple[Instance, Reader]]:
     for pod in observed.pods:
         if runs(pod):
-            yield Instance(f"pod/{pod.name}:{names.GUARD_PORT}", pod_uid=pod.uid), reader
+            guard = container_id(pod, names.CONTAINER_GUARD)
+            yield Instance(f"pod/{pod.name}:{names.GUARD_PORT}", pod_uid=pod.uid, container_id=guard), reader
     if observed.service is not None:
         yield Instance(_service(observed.service.name), service_uid=observed.service.uid), reader
 

@@ -1,0 +1,166 @@
+"""The user's journey: a real model from a claim answers over TLS 1.3, and two clauses are judged from measurements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.installed import Cluster, until
+
+pytestmark = pytest.mark.e2e
+
+MODEL = "breast-screening"
+HELD_OUT = json.loads((Path(__file__).parent / "data/breast_screening_heldout.json").read_text())
+
+CLIENT = """
+import http.client, json, os, ssl, sys
+host, rows = os.environ["HOST"], json.loads(sys.stdin.read())
+context = ssl.create_default_context(cafile="/ca/ca.crt")
+connection = http.client.HTTPSConnection(host, context=context, timeout=10)
+connection.connect()
+version = connection.sock.version()
+inputs = [{"name": "features", "datatype": "FP32", "shape": [len(rows), len(rows[0])], "data": sum(rows, [])}]
+body, headers = json.dumps({"inputs": inputs}), {"Content-Type": "application/json"}
+connection.request("POST", "/v2/models/breast-screening/infer", body, headers)
+answer = connection.getresponse()
+print(json.dumps({"version": version, "status": answer.status, "body": json.loads(answer.read())}))
+"""
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster) -> Iterator[str]:
+    """A namespace in which the sample is Ready, with a client pod in it and a stranger outside."""
+    name = "journey"
+    cluster.kubectl("delete", "namespace", name, f"{name}-stranger", "--ignore-not-found", "--wait")
+    for each in (name, f"{name}-stranger"):
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each, "labels": labels}})
+        trust = cluster.get("configmap", "verticalmodel-ca", "-n", "verticalmodel-system")["data"]
+        cluster.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ca", "namespace": each}, "data": trust}
+        )
+        cluster.apply(client_pod(cluster, each))
+    cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
+    cluster.apply(cluster.sample("breast-screening.yaml"), "-n", name)
+    cluster.await_condition(name, MODEL, "Ready", "True", timeout=300)
+    for each in (name, f"{name}-stranger"):
+        cluster.kubectl("wait", "pod/client", "-n", each, "--for=condition=Ready", "--timeout=60s")
+    yield name
+    cluster.kubectl("delete", "namespace", name, f"{name}-stranger", "--wait=false")
+
+
+def client_pod(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    confined = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "client", "namespace": namespace},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "client",
+                    "image": cluster.references["operator"],
+                    "command": ["python", "-c", "import signal; signal.pause()"],
+                    "securityContext": confined,
+                    "volumeMounts": [{"name": "ca", "mountPath": "/ca"}],
+                }
+            ],
+            "volumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+        },
+    }
+
+
+def ask(cluster: Cluster, namespace: str, host: str, rows: list[list[float]]) -> dict[str, Any]:
+    said = cluster.kubectl(
+        "exec",
+        "-i",
+        "client",
+        "-n",
+        namespace,
+        "--",
+        "env",
+        f"HOST={host}",
+        "python",
+        "-c",
+        CLIENT,
+        stdin=json.dumps(rows),
+    )
+    answer: dict[str, Any] = json.loads(said)
+    return answer
+
+
+def test_the_endpoint_reaches_the_accuracy_of_the_trained_model_over_tls_1_3(cluster: Cluster, served: str) -> None:
+    answer = ask(cluster, served, f"{MODEL}.{served}.svc", HELD_OUT["rows"])
+    assert (answer["version"], answer["status"]) == ("TLSv1.3", 200)
+    [labels] = [output["data"] for output in answer["body"]["outputs"] if output["name"] == "label"]
+    right = sum(said == true for said, true in zip(labels, HELD_OUT["labels"], strict=True))
+    assert right / len(labels) == pytest.approx(HELD_OUT["baselineAccuracy"], abs=1e-6)
+
+
+def test_a_pod_of_another_namespace_does_not_get_through_while_one_of_our_own_does(
+    cluster: Cluster, served: str
+) -> None:
+    look = f"import socket; socket.create_connection(('{MODEL}.{served}.svc', 443), timeout=3); print('through')"
+    ours = cluster.kubectl("exec", "client", "-n", served, "--", "python", "-c", look, check=False)
+    stranger = cluster.kubectl("exec", "client", "-n", f"{served}-stranger", "--", "python", "-c", look, check=False)
+    assert "through" in ours
+    assert "through" not in stranger
+
+
+def test_clauses_13_and_30_are_true_by_measurement_and_all_others_say_what_would_measure_them(
+    cluster: Cluster, served: str
+) -> None:
+    for kind in ("TransportEncrypted", "SandboxEnforced"):
+        assert cluster.await_condition(served, MODEL, kind, "True", timeout=300)["reason"] == "Measured"
+    status = cluster.get("vmodel", MODEL, "-n", served)["status"]
+    clauses = {clause["id"]: clause for clause in status["clauses"]}
+    assert (clauses[13]["value"], clauses[13]["limit"], clauses[13]["unit"]) == (1.3, 1.3, "TLS")
+    assert (clauses[30]["value"], clauses[30]["limit"]) == (0, 0)
+    others = [clause for number, clause in clauses.items() if number not in (13, 30)]
+    assert {(clause["verdict"], clause["reason"]) for clause in others} == {("Unknown", "NotMeasured")}
+    assert (len(clauses), status["met"]) == (34, "2/34")
+    messages = {condition["type"]: condition["message"] for condition in status["conditions"]}
+    assert all(messages[clause["condition"]] for clause in others)
+    [evidence] = cluster.get("evidence", "-n", served)["items"]
+    measured = {(entry["measure"], entry["instance"].split("/")[0]) for entry in evidence["spec"]["entries"]}
+    assert {("transport-encrypted", "pod"), ("transport-encrypted", "service"), ("sandbox-enforced", "pod")} <= measured
+
+
+def test_the_limits_in_the_evidence_are_those_of_the_live_pod(cluster: Cluster, served: str) -> None:
+    cluster.await_condition(served, MODEL, "SandboxEnforced", "True", timeout=300)
+    [evidence] = cluster.get("evidence", "-n", served)["items"]
+    limits = {}
+    for entry in evidence["spec"]["entries"]:
+        if entry["measure"] == "sandbox-enforced":
+            seen = {observation["name"]: observation["value"] for observation in entry["observations"]}
+            limits[entry["instance"].rsplit("/", 1)[1]] = int(float(seen["memoryLimitBytes"]))
+    assert limits == {"server": 512 * 2**20, "guard": 128 * 2**20}
+
+
+def test_a_sidecar_added_by_hand_is_taken_out_again(cluster: Cluster, served: str) -> None:
+    [deployment] = cluster.get("deployment", "-n", served)["items"]
+    name = deployment["metadata"]["name"]
+    spy = [{"op": "add", "path": "/spec/template/spec/hostNetwork", "value": True}]
+    cluster.kubectl("patch", "deployment", name, "-n", served, "--type=json", f"--patch={json.dumps(spy)}")
+    until(
+        "the host network is taken out of the template",
+        lambda: "hostNetwork" not in cluster.get("deployment", name, "-n", served)["spec"]["template"]["spec"],
+    )
+    cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", served, "--timeout=120s")
+
+
+def test_a_wrong_runtime_is_a_condition_and_the_running_pod_stays(cluster: Cluster, served: str) -> None:
+    patch = '{"spec":{"runtime":{"name":"%s"}}}'
+    cluster.kubectl("patch", "vmodel", MODEL, "-n", served, "--type=merge", f"--patch={patch % 'nowhere'}")
+    assert cluster.await_condition(served, MODEL, "Accepted", "False")["reason"] == "RuntimeNotFound"
+    assert cluster.condition(served, MODEL, "Ready")["status"] == "True"
+    cluster.kubectl("patch", "vmodel", MODEL, "-n", served, "--type=merge", f"--patch={patch % 'oip-onnx'}")
+    cluster.await_condition(served, MODEL, "Accepted", "True")
+    cluster.await_condition(served, MODEL, "Ready", "True")

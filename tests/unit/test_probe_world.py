@@ -1,0 +1,202 @@
+"""What exists to be measured, read from API objects as they are served."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from verticalmodel.api import names
+from verticalmodel.api.evidence import Binding
+from verticalmodel.probe.transport import Target
+from verticalmodel.probe.world import (
+    Container,
+    Expected,
+    Model,
+    Node,
+    Pod,
+    Service,
+    Wish,
+    lifetimes_from,
+    node_from,
+    pod_from,
+    service_from,
+    wish_from,
+)
+
+GUARD, SERVER = "a" * 64, "b" * 64
+
+
+def container(name: str, identity: str, **changes: Any) -> dict[str, Any]:
+    running = {"running": {"startedAt": "2026-11-23T09:22:55Z"}}
+    return {"name": name, "containerID": f"containerd://{identity}", "state": running, **changes}
+
+
+def raw_pod(meta: dict[str, Any] | None = None, spec: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    """A running pod of a model, with an init container that has ended."""
+    return {
+        "metadata": {"name": "m-0", "uid": "uid-0", "labels": {names.LABEL_MODEL: "m"}, **(meta or {})},
+        "spec": {
+            "nodeName": "node-1",
+            "initContainers": [{"name": "unseal"}, {"name": "guard", "restartPolicy": "Always"}],
+            "containers": [{"name": "server"}],
+            **(spec or {}),
+        },
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "initContainerStatuses": [
+                container("unseal", "c" * 64, state={"terminated": {"exitCode": 0}}),
+                container("guard", GUARD),
+            ],
+            "containerStatuses": [container("server", SERVER)],
+            **status,
+        },
+    }
+
+
+STARTED = datetime(2026, 11, 23, 9, 22, 55, tzinfo=UTC)
+POD = Pod(
+    name="m-0",
+    uid="uid-0",
+    model="m",
+    node="node-1",
+    ip="10.0.0.1",
+    ready=True,
+    containers=(Container("server", SERVER, True, STARTED), Container("guard", GUARD, True, STARTED)),  # noqa: FBT003
+)
+
+
+def test_a_running_pod_is_read_with_its_sidecars_and_without_what_has_ended() -> None:
+    assert pod_from(raw_pod()) == POD
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        raw_pod(meta={"deletionTimestamp": "2026-11-23T09:30:00Z"}),
+        raw_pod(phase="Succeeded"),
+        raw_pod(phase="Failed"),
+        raw_pod(spec={"nodeName": ""}),
+    ],
+    ids=["leaving", "succeeded", "failed", "not placed"],
+)
+def test_a_pod_that_serves_nobody_is_not_measured(raw: dict[str, Any]) -> None:
+    assert pod_from(raw) is None
+
+
+def test_debugging_containers_and_shared_namespaces_are_seen() -> None:
+    spec = {"hostPID": True, "hostNetwork": True, "hostIPC": False}
+
+    found = pod_from(raw_pod(spec=spec, ephemeralContainerStatuses=[container("debugger", "d" * 64)]))
+
+    assert found is not None
+    assert found.shares_host == ("hostPID", "hostNetwork")
+    assert [one.name for one in found.containers] == ["server", "guard", "debugger"]
+
+
+def test_a_pod_that_has_just_been_placed_is_read() -> None:
+    raw = raw_pod()
+    raw["status"] = {"phase": "Pending"}
+
+    found = pod_from(raw)
+
+    assert found is not None
+    assert (found.ip, found.ready, found.containers, found.guard) == ("", False, (), "")
+
+
+def model(*pods: Pod, service: Service | None = None) -> Model:
+    return Model("ns", "m", "uid-m", pods, service, {})
+
+
+def test_the_guard_of_each_pod_and_the_service_are_endpoints() -> None:
+    found = model(POD, service=Service("m", "uid-s", "10.96.0.9")).targets()
+
+    assert found == (
+        Target("pod/m-0:8443", "10.0.0.1", 8443, "m.ns.svc", Binding(pod_uid="uid-0"), GUARD[:12]),
+        Target("service/m:443", "10.96.0.9", 443, "m.ns.svc", Binding(service_uid="uid-s")),
+    )
+
+
+def changed(**changes: Any) -> Pod:
+    found = pod_from(raw_pod(**changes))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("pod", "expected"),
+    [
+        (POD, {"pod/m-0:8443", "pod/m-0/guard", "pod/m-0/server", "pod/m-0", "service/m:443"}),
+        (changed(conditions=[]), {"pod/m-0:8443", "pod/m-0/guard", "pod/m-0/server"}),
+        (changed(containerStatuses=[]), {"pod/m-0:8443", "pod/m-0/guard", "pod/m-0", "service/m:443"}),
+        (changed(initContainerStatuses=[]), {"pod/m-0/server", "service/m:443"}),
+        (changed(podIP=""), {"pod/m-0/guard", "pod/m-0/server", "service/m:443"}),
+    ],
+    ids=["serving", "not ready", "no server yet", "no guard yet", "no address yet"],
+)
+def test_only_what_can_be_expected_to_answer_is_asked(pod: Pod, expected: set[str]) -> None:
+    found = model(pod, service=Service("m", "uid-s", "10.96.0.9")).expected()
+
+    assert {instance for _, instance in found} == expected
+
+
+def test_each_expectation_names_the_container_that_it_is_about() -> None:
+    binding = Binding(pod_uid="uid-0")
+
+    assert model(POD).expected() == {
+        ("transport-encrypted", "pod/m-0:8443"): Expected(binding, GUARD[:12]),
+        ("sandbox-enforced", "pod/m-0/guard"): Expected(binding, GUARD[:12]),
+        ("sandbox-enforced", "pod/m-0/server"): Expected(binding, SERVER[:12]),
+        ("canary-answer", "pod/m-0"): Expected(binding, SERVER[:12]),
+    }
+
+
+def test_an_instance_lives_as_long_as_what_it_is_bound_to() -> None:
+    now = model(POD, service=Service("m", "uid-s", "10.96.0.9"))
+    binding = Binding(pod_uid="uid-0")
+
+    assert now.alive(("canary-answer", "pod/m-0"), binding)
+    assert now.alive(("sandbox-enforced", "pod/m-0/server"), binding)
+    assert not now.alive(("sandbox-enforced", "pod/m-0/removed"), binding)
+    assert not now.alive(("canary-answer", "pod/m-0"), Binding(pod_uid="uid-of-its-namesake"))
+    assert now.alive(("transport-encrypted", "service/m:443"), Binding(service_uid="uid-s"))
+    assert not now.alive(("transport-encrypted", "service/m:443"), Binding(service_uid="uid-of-its-namesake"))
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"), [("10.96.0.9", Service("m", "u", "10.96.0.9")), ("None", None), ("", None)]
+)
+def test_a_headless_service_is_no_endpoint(address: str, expected: Service | None) -> None:
+    assert service_from({"metadata": {"name": "m", "uid": "u"}, "spec": {"clusterIP": address}}) == expected
+
+
+def test_a_node_is_where_its_kubelet_listens() -> None:
+    addresses = [{"type": "Hostname", "address": "n"}, {"type": "InternalIP", "address": "10.0.0.2"}]
+    status = {"addresses": addresses, "daemonEndpoints": {"kubeletEndpoint": {"Port": 11250}}}
+
+    assert node_from({"metadata": {"name": "n"}, "status": status}) == Node("n", "10.0.0.2", 11250)
+    assert node_from({"metadata": {"name": "n"}, "status": {"addresses": addresses}}) == Node("n", "10.0.0.2", 10250)
+    assert node_from({"metadata": {"name": "n"}, "status": {}}) is None
+
+
+def test_a_model_is_read_with_its_rulebook_and_not_once_it_is_on_its_way_out() -> None:
+    meta = {"namespace": "ns", "name": "m", "uid": "u"}
+    spec = {"runtime": {"name": "r"}}
+
+    assert wish_from({"metadata": meta, "spec": spec}) == Wish("ns", "m", "u", names.DEFAULT_STANDARD, "r")
+    assert wish_from({"metadata": meta, "spec": {**spec, "standard": {"name": "own"}}}) == Wish(
+        "ns", "m", "u", "own", "r"
+    )
+    assert wish_from({"metadata": {**meta, "deletionTimestamp": "2026-11-23T09:30:00Z"}, "spec": spec}) is None
+
+
+def test_lifetimes_are_those_of_the_clauses_that_we_measure() -> None:
+    clauses = [
+        {"measure": "transport-encrypted", "lifetimeSeconds": 300},
+        {"measure": "logs-retained", "lifetimeSeconds": 9},
+    ]
+
+    assert lifetimes_from({"spec": {"clauses": clauses}}) == {"transport-encrypted": 300.0}
