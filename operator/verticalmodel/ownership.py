@@ -73,19 +73,19 @@ def body_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def has_additions(fields: Ownership) -> bool:
-    """Whether anybody else added something beside our fields, outside metadata and the allow-list."""
-    return any(True for other in fields.others for _ in _additions(_spec_part(other), fields.own, ()))
+def has_additions(fields: Ownership, desired: Mapping[str, Any]) -> bool:
+    """Whether anybody else added something beside what `desired` holds, outside metadata and the allow-list."""
+    return any(True for other in fields.others for _ in _additions(_spec_part(other), fields.own, desired, ()))
 
 
-def removal_patch(live: Mapping[str, Any], fields: Ownership) -> list[dict[str, Any]]:
+def removal_patch(live: Mapping[str, Any], fields: Ownership, desired: Mapping[str, Any]) -> list[dict[str, Any]]:
     """JSON patch (RFC 6902) that removes the additions of others from `live`; empty where there are none.
 
     It tests the resourceVersion first, so that indexes mean what they meant when they were read.
     """
     pointers = set()
     for other in fields.others:
-        for path in _additions(_spec_part(other), fields.own, ()):
+        for path in _additions(_spec_part(other), fields.own, desired, ()):
             pointer = _pointer(live, path)
             if pointer is not None:
                 pointers.add(pointer)
@@ -107,21 +107,21 @@ def _spec_part(fields: FieldSet) -> dict[str, Any]:
     return {key: node for key, node in fields.items() if key not in ("f:metadata", "f:status")}
 
 
-def _additions(other: FieldSet, own: FieldSet, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _additions(other: FieldSet, own: FieldSet, desired: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for key, node in other.items():
-        if key == ".":
-            continue
         here = (*path, key)
-        if here in ALLOWED_ADDITIONS:
+        if key == "." or here in ALLOWED_ADDITIONS:
             continue
-        if key not in own:
-            below = [allowed for allowed in ALLOWED_ADDITIONS if allowed[: len(here)] == here]
-            if below:
-                yield from _additions(node, {}, here)
-            else:
-                yield here
-        elif node and own[key]:
-            yield from _additions(node, own[key], here)
+        step = _step(desired, key)
+        # A field of ours that somebody took over is no addition: the next apply takes it back.
+        known = key in own or step is not None
+        may_hold_allowed = any(allowed[: len(here)] == here for allowed in ALLOWED_ADDITIONS)
+        if known or may_hold_allowed:
+            below = desired[step] if step is not None else {}
+            if node and own.get(key) != {}:
+                yield from _additions(node, own.get(key, {}), below, here)
+        else:
+            yield here
 
 
 def _pointer(live: Any, path: tuple[str, ...]) -> tuple[str | int, ...] | None:
@@ -142,15 +142,7 @@ def _step(node: Any, key: str) -> str | int | None:
         return rest if isinstance(node, Mapping) and rest in node else None
     if not isinstance(node, list):
         return None
-    wanted = json.loads(rest)
-    for index, item in enumerate(node):
-        if (
-            item == wanted
-            if kind == "v"
-            else isinstance(item, Mapping) and all(item.get(k) == v for k, v in wanted.items())
-        ):
-            return index
-    return None
+    return next((index for index, item in enumerate(node) if _is_item(key, item)), None)
 
 
 def _is_item(key: str, item: Any) -> bool:

@@ -98,7 +98,7 @@ def test_status_writers_and_the_revision_annotation_are_no_additions() -> None:
         "verticalmodel",
     )
     assert fields.own == OURS
-    assert not has_additions(fields)
+    assert not has_additions(fields, body_of(DESIRED))
 
 
 def test_a_rollout_restart_is_allowed_but_its_neighbour_is_not() -> None:
@@ -109,10 +109,12 @@ def test_a_rollout_restart_is_allowed_but_its_neighbour_is_not() -> None:
     }
     other = {"f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:inject/sidecar": {}}}}}}
     assert not has_additions(
-        ownership([managed("verticalmodel", OURS), managed("kubectl", restart, "Update")], "verticalmodel")
+        ownership([managed("verticalmodel", OURS), managed("kubectl", restart, "Update")], "verticalmodel"),
+        body_of(DESIRED),
     )
     assert has_additions(
-        ownership([managed("verticalmodel", OURS), managed("kubectl", other, "Update")], "verticalmodel")
+        ownership([managed("verticalmodel", OURS), managed("kubectl", other, "Update")], "verticalmodel"),
+        body_of(DESIRED),
     )
 
 
@@ -141,7 +143,9 @@ def test_a_foreign_sidecar_environment_and_host_flag_are_removed_highest_index_f
         },
     }
     patch = removal_patch(
-        live, ownership([managed("verticalmodel", OURS), managed("eve", foreign, "Update")], "verticalmodel")
+        live,
+        ownership([managed("verticalmodel", OURS), managed("eve", foreign, "Update")], "verticalmodel"),
+        body_of(DESIRED),
     )
     assert patch == [
         {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
@@ -154,7 +158,8 @@ def test_a_foreign_sidecar_environment_and_host_flag_are_removed_highest_index_f
 
 def test_co_owning_the_same_value_is_no_addition() -> None:
     assert not has_additions(
-        ownership([managed("verticalmodel", OURS), managed("other", {"f:spec": {"f:replicas": {}}})], "verticalmodel")
+        ownership([managed("verticalmodel", OURS), managed("other", {"f:spec": {"f:replicas": {}}})], "verticalmodel"),
+        body_of(DESIRED),
     )
 
 
@@ -162,4 +167,21 @@ def test_what_is_gone_already_needs_no_patch() -> None:
     fields = ownership(
         [managed("verticalmodel", OURS), managed("eve", template(hostPID={}), "Update")], "verticalmodel"
     )
-    assert removal_patch({"metadata": {"resourceVersion": "1"}, "spec": {"template": {"spec": {}}}}, fields) == []
+    assert (
+        removal_patch(
+            {"metadata": {"resourceVersion": "1"}, "spec": {"template": {"spec": {}}}}, fields, body_of(DESIRED)
+        )
+        == []
+    )
+
+
+def test_a_field_of_ours_that_somebody_took_over_is_no_addition_and_is_not_removed() -> None:
+    """Removing it would break the object (an image is required); the next apply takes it back."""
+    took = template(containers={'k:{"name":"server"}': {".": {}, "f:name": {}, "f:image": {}, "f:tty": {}}})
+    spec = {"containers": [{"name": "server", "image": "evil", "tty": True}]}
+    live = {"metadata": {"resourceVersion": "7"}, "spec": {"template": {"spec": spec}}}
+    fields = ownership([managed("eve", took, "Update")], "verticalmodel")
+    assert removal_patch(live, fields, body_of(DESIRED)) == [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "remove", "path": "/spec/template/spec/containers/0/tty"},
+    ]

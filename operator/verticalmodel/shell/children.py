@@ -80,7 +80,11 @@ def action(have: Child | None, manifest: Mapping[str, Any], applied_hash: str, o
     if have.applied_hash != applied_hash:
         return Action.APPLY
     fields = have.ownership
-    return Action.NOTHING if owns_all(fields.own, body_of(manifest)) and not has_additions(fields) else Action.APPLY
+    return (
+        Action.NOTHING
+        if owns_all(fields.own, body_of(manifest)) and not has_additions(fields, body_of(manifest))
+        else Action.APPLY
+    )
 
 
 def hashed(manifest: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -115,19 +119,21 @@ async def apply_children(
 
 
 async def _apply(api: ApiClient, store: Store, resource: Resource, key: Key, manifest: Mapping[str, Any]) -> None:
-    live = await api.apply(resource, manifest)
-    # Only now, with every field of ours back, is the rest somebody else's addition.
-    patch = removal_patch(live, ownership(live["metadata"].get("managedFields") or [], names.MANAGER_CHILDREN))
+    have = store.child(resource, key)
+    if have is not None and has_additions(have.ownership, body_of(manifest)):
+        # First, because an admission policy may refuse our apply for what a stranger has added (a host namespace).
+        await _remove_additions(api, resource, key, manifest)
+    store.saw(resource, await api.apply(resource, manifest))
+
+
+async def _remove_additions(api: ApiClient, resource: Resource, key: Key, manifest: Mapping[str, Any]) -> None:
+    live = await api.get(resource, key)
+    fields = ownership(live["metadata"].get("managedFields") or [], names.MANAGER_CHILDREN)
+    patch = removal_patch(live, fields, body_of(manifest))
     if patch:
-        live = await api.patch_json(resource, key, patch)
-        _LOG.warning(
-            "foreign fields removed",
-            kind=resource.kind,
-            name=key.name,
-            namespace=key.namespace,
-            fields=[step["path"] for step in patch[1:]],
-        )
-    store.saw(resource, live)
+        await api.patch_json(resource, key, patch)
+        paths = [step["path"] for step in patch[1:]]
+        _LOG.warning("foreign fields removed", kind=resource.kind, name=key.name, namespace=key.namespace, fields=paths)
 
 
 async def _prune(
