@@ -233,7 +233,7 @@ async def world(apiserver: Path, connection: Connection, namespace: str, tmp_pat
     arguments = [
         *("--kubeconfig", str(apiserver), "--system-namespace", namespace, "--kubelet-ca", str(ca)),
         *("--health-address", "127.0.0.1", "--health-port", "0", "--canary-interval", "1", "--node-interval", "1"),
-        *("--spacing", "0.2"),
+        *("--namespace", namespace, "--spacing", "0.2"),
     ]
     world = World(api, namespace, model["metadata"]["uid"], node, arguments)
     kubelet = web(context(certificate=authority().issue("127.0.0.1")), world.cadvisor)

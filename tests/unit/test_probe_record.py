@@ -50,7 +50,7 @@ class Api:
         if self.stored is not None and expected not in ("", self.stored["metadata"]["resourceVersion"]):
             raise Conflict("apply: 409")
         self.version += 1
-        stored = json.loads(json.dumps(body))
+        stored: dict[str, Any] = json.loads(json.dumps(body))
         stored["metadata"] |= {"uid": "uid-e", "resourceVersion": str(self.version)}
         self.stored = stored
         if error := self.fault():

@@ -73,19 +73,30 @@ class Cluster:
         self._lost = lost
         labelled = names.LABEL_MODEL
         self.wishes: Informer[Wish] = Informer(
-            api, VERTICAL_MODELS, wish_from, on_change=lambda key, *_: touch(key), relist_seconds=_RELIST_SECONDS
+            api,
+            VERTICAL_MODELS,
+            wish_from,
+            namespace=settings.namespace,
+            on_change=lambda key, *_: touch(key),
+            relist_seconds=_RELIST_SECONDS,
         )
         self.pods: Informer[Pod] = Informer(
             api,
             PODS,
             pod_from,
+            namespace=settings.namespace,
             labels=labelled,
             index_by=lambda key, pod: (key.namespace, pod.model),
             on_change=self._pod_changed,
             relist_seconds=_RELIST_SECONDS,
         )
         self.services: Informer[Service] = Informer(
-            api, SERVICES, service_from, labels=labelled, on_change=lambda key, *_: touch(key)
+            api,
+            SERVICES,
+            service_from,
+            namespace=settings.namespace,
+            labels=labelled,
+            on_change=lambda key, *_: touch(key),
         )
         self.nodes: Informer[Node] = Informer(api, NODES, node_from)
         self.standards: Informer[dict[str, float]] = Informer(
@@ -106,6 +117,7 @@ class Cluster:
             api,
             EVIDENCES,
             _kept,
+            namespace=settings.namespace,
             labels={names.LABEL_MEASURER: names.MANAGER_PROBER},
             metadata_only=True,
             on_change=self._evidence_changed,

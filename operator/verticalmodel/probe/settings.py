@@ -31,6 +31,8 @@ class Settings:
 
     kubeconfig: Path | None
     system_namespace: str
+    namespace: str
+    """Only models of this namespace are measured; empty: all."""
     ca_configmap: str
     health_address: str | None
     """None: every address of the host, of both families."""
@@ -98,7 +100,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     def flag(name: str, kind: Callable[[str], object], default: str | None, text: str) -> None:
         twin = name.upper().replace("-", "_")
-        shown = f" (default: {default})" if default is not None else ""
+        shown = f" (default: {default})" if default else ""
         # A string default goes through `type` as a flag would, so a bad environment variable is refused alike.
         parser.add_argument(
             f"--{name}",
@@ -110,6 +112,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
     flag("kubeconfig", _file, None, "how to reach the API server; without it, the pod's service account")
     flag("system-namespace", str, names.SYSTEM_NAMESPACE, "namespace of the operator's own objects")
+    flag("namespace", str, "", "measure the models of this namespace only; without it, of all")
     flag("ca-configmap", str, names.CA_NAME, "ConfigMap there whose key ca.crt verifies the guards' certificates")
     flag("health-address", _address, None, "address of /livez, /readyz and /metrics; without it, all of the host's")
     flag("health-port", _count(0, 65535), "8082", "port of /livez, /readyz and /metrics; 0 picks a free one")
@@ -133,6 +136,7 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
     return Settings(
         kubeconfig=found.kubeconfig,
         system_namespace=found.system_namespace,
+        namespace=found.namespace,
         ca_configmap=found.ca_configmap,
         health_address=found.health_address,
         health_port=found.health_port,
