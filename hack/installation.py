@@ -42,7 +42,7 @@ def kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None) -> str:
 
 def built_images() -> dict[str, dict[str, str]]:
     """Images of this checkout, built where they are not yet: name -> {reference, archive}."""
-    command = [ROOT / "hack/images", "build", "-o", "json"]
+    command = [str(ROOT / "hack/images"), "build", "-o", "json"]
     listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     images: dict[str, dict[str, str]] = json.loads(listed.stdout)
     return images

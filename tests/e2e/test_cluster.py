@@ -230,8 +230,8 @@ def test_a_policy_engine_that_died_is_found_out(cluster: Cluster, api: Api) -> N
     processes.end([router])
     try:
         findings = {f.claim: f.failure for f in proofs.prove(cluster.layout, api)}
-        # Either the stranger gets through on node1, or rules that the dead engine left behind keep even the control out:
-        # which one depends on when it died.
+        # Either the stranger gets through on node1, or rules that the dead engine left behind keep even the control
+        # out: which one depends on when it died.
         assert findings.pop("a NetworkPolicy denies, its control passes")
         assert set(findings.values()) == {""}
         assert cluster.health().problems == ("node1: not running: kube-router",)
