@@ -5,6 +5,7 @@ Works on the hierarchies of version 1 (one per controller) and on the single one
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable
@@ -95,6 +96,23 @@ class Hierarchies:
                     if time.monotonic() > deadline:
                         raise TimedOutError(f"cgroup {folder} is still busy after {timeout:.0f} s")
                     time.sleep(0.02)
+
+    def limits(self, group: str) -> dict[str, float]:
+        """The live limits of a cgroup: `memory` in bytes, `cpu` in CPUs, `pids`; infinite where there is none."""
+
+        def read(controller: str, name: str) -> str:
+            mount = self.tracking if self.unified else self.tracking.parent / controller
+            return (mount / group.lstrip("/") / name).read_text(encoding="ascii").strip()
+
+        if self.unified:
+            memory = read("memory", "memory.max")
+            quota, period = read("cpu", "cpu.max").split()
+        else:
+            memory = read("memory", "memory.limit_in_bytes")
+            quota, period = read("cpu", "cpu.cfs_quota_us"), read("cpu", "cpu.cfs_period_us")
+        limits = {"memory": memory, "cpu": quota, "pids": read("pids", "pids.max")}
+        numbers = {name: math.inf if limit in {"max", "-1"} else int(limit) for name, limit in limits.items()}
+        return numbers | {"cpu": numbers["cpu"] / int(period)}
 
     def folders(self, group: str) -> list[Path]:
         """The folders of this cgroup that exist."""

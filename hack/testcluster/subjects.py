@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any, Final
 
 from testcluster.api import Api, Object, collection
 from testcluster.cgroups import Hierarchies
-from testcluster.errors import ClusterError, CommandError
+from testcluster.errors import ClusterError, TimedOutError
 from testcluster.layout import Machine
 from testcluster.processes import run
 
@@ -23,6 +25,13 @@ CPU_LIMIT_MILLI: Final = 500
 MEMORY_MOUNT: Final = "/memory"
 ACCOUNT_MOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 PODS_SECONDS: Final = 120.0
+CONNECT_SECONDS: Final = 10.0
+_CONNECT: Final = """
+import socket, sys
+with socket.socket() as client:
+    client.settimeout(1)
+    print(client.connect_ex((sys.argv[1], int(sys.argv[2]))))
+"""
 
 Manifest = dict[str, Any]
 
@@ -43,18 +52,18 @@ class Subject:
         enter = ["nsenter", "--target", str(self.pid), "--mount", "--net", "--", "/bin/busybox"]
         return run([*enter, *argv], timeout=timeout)
 
-    def connects(self, address: str, port: int) -> bool:
-        """Whether a TCP connection from the pod is taken within a second."""
-        return succeeds(lambda: self.run("nc", "-w", "1", address, str(port)))
+    def connect(self, address: str, port: int) -> str:
+        """How a TCP connection from the pod's network fares: `taken`, `refused`, or `no answer` within a second."""
+        return connect(["nsenter", "--target", str(self.pid), "--net", "--"], address, port)
 
 
-def succeeds(command: Any) -> bool:
-    """Whether a helper program ends well."""
-    try:
-        command()
-    except CommandError:
-        return False
-    return True
+def connect(enter: list[str], address: str, port: int) -> str:
+    """How a TCP connection fares from where the command prefix leads: `taken`, `refused` or `no answer`.
+
+    `refused` is an answer: by a host without a listener, or by a firewall that rejects.
+    """
+    outcome = run([*enter, sys.executable, "-I", "-S", "-c", _CONNECT, address, str(port)], timeout=CONNECT_SECONDS)
+    return {0: "taken", errno.ECONNREFUSED: "refused"}.get(int(outcome), "no answer")
 
 
 def manifests(nodes: tuple[Machine, ...]) -> list[Manifest]:
@@ -106,6 +115,15 @@ def policy() -> Manifest:
     }
 
 
+def await_absence(api: Api) -> None:
+    """Wait until the namespace of an earlier proof is gone: nothing new can be made in it. Raises TimedOutError."""
+
+    def look(namespaces: list[Object]) -> bool | None:
+        return None if any(n["metadata"]["name"] == NAMESPACE for n in namespaces) else True
+
+    api.wait(collection("Namespace"), look, timeout=PODS_SECONDS, what=f"namespace {NAMESPACE} of the last proof gone")
+
+
 def await_subjects(api: Api, machines: tuple[Machine, ...], count: int) -> dict[str, Subject]:
     """Wait until that many pods run; returns them by name. Raises TimedOutError."""
     groups = Hierarchies.here()
@@ -116,7 +134,12 @@ def await_subjects(api: Api, machines: tuple[Machine, ...], count: int) -> dict[
             return None
         return {pod["metadata"]["name"]: _subject(pod, by_name[pod["spec"]["nodeName"]], groups) for pod in pods}
 
-    return api.wait(collection("Pod", NAMESPACE), look, timeout=PODS_SECONDS, what=f"{count} check pods running")
+    try:
+        return api.wait(collection("Pod", NAMESPACE), look, timeout=PODS_SECONDS, what=f"{count} check pods running")
+    except TimedOutError as late:
+        warnings = api.get(f"/api/v1/namespaces/{NAMESPACE}/events", fieldSelector="type=Warning")["items"]
+        said = {event["involvedObject"]["name"]: event.get("message", "") for event in warnings}
+        raise TimedOutError("; ".join([str(late), *(f"{name}: {words}" for name, words in said.items())])) from late
 
 
 def remove(api: Api) -> None:

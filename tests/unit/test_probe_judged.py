@@ -26,7 +26,7 @@ from unit.probe_servers import (
     tls,
     web,
 )
-from unit.test_probe_sandbox import GUARD, LOOSE, NODE_TIME, POD, RECORDED, SERVER, STARTED
+from unit.test_probe_sandbox import GUARD, LONG_AGO, LOOSE, NODE_TIME, POD, RECORDED, SERVER
 from verticalmodel.api.evidence import Binding
 from verticalmodel.facts import ObservedContainer, ObservedPod
 from verticalmodel.judge.judge import judge
@@ -94,7 +94,7 @@ def box(name: str, identity: str, cpu: str = "1", memory: str = "1Gi") -> Observ
 
 
 def boxes(*containers: tuple[str, str], age: float = 4.0) -> tuple[Measurement, ...]:
-    running = tuple(Container(name, identity, running=True, started_at=STARTED) for name, identity in containers)
+    running = tuple(Container(name, identity, running=True, started_at=LONG_AGO) for name, identity in containers)
     measured = Pod("breast-screening-0", POD, "breast-screening", "node1", "10.0.0.1", ready=True, containers=running)
     now = datetime.now(UTC)
     shown = Scrape(now, NODE_TIME - 4 + age, parse_cadvisor(RECORDED))

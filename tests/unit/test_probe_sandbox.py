@@ -26,6 +26,7 @@ SERVER = "0e0b9e2151a524fc4d99169ec3e5a48513d4d46c695e7093064d4ae69adc56ba"
 LOOSE = "132d2ac101d892baccb6b66028b9a093a6e1b82550c525b6e5879fd6750c72dc"
 FOLDER = f"/verticalmodel-test-h4/node1/kubepods/burstable/pod{POD}"
 STARTED = datetime(2026, 11, 23, 9, 22, 55, tzinfo=UTC)
+LONG_AGO = STARTED - timedelta(seconds=60)
 NODE_TIME = STARTED.timestamp() + 4
 NOW = STARTED + timedelta(seconds=5)
 
@@ -95,7 +96,7 @@ def test_a_pod_whose_cgroups_hold_every_limit_misses_none() -> None:
 
 
 def test_a_container_without_limits_misses_two_and_has_the_pods_limit_on_processes() -> None:
-    loose = pod(containers=(Container("loose", LOOSE, True, STARTED),))  # noqa: FBT003
+    loose = pod(containers=(Container("loose", LOOSE, True, LONG_AGO),))  # noqa: FBT003
 
     found = only(sandbox_measurements([loose], {"node1": scrape()}, NOW))
 
@@ -103,7 +104,7 @@ def test_a_container_without_limits_misses_two_and_has_the_pods_limit_on_process
 
 
 def server(cgroups: Cgroups, **changes: Any) -> Measurement:
-    alone = pod(containers=(Container("server", SERVER, True, STARTED),), **changes)  # noqa: FBT003
+    alone = pod(containers=(Container("server", SERVER, True, LONG_AGO),), **changes)  # noqa: FBT003
     return only(sandbox_measurements([alone], {"node1": scrape(cgroups)}, NOW))
 
 
@@ -150,6 +151,39 @@ def test_the_tightest_limit_on_processes_counts(
     found = server(cgroups)
 
     assert (found.value, found.observations["pidsMax"]) == (value, shown)
+
+
+@pytest.mark.parametrize(
+    ("own", "around", "node", "value"),
+    [(10, 10, 10, 1.0), (9.9, 10, 10, None), (10, 9.9, 10, None), (20, -5, 20, None), (10, 10, 9, None)],
+    ids=["all old enough", "young sample", "young sample of the pod", "sample of the pod from before", "young scrape"],
+)
+@pytest.mark.parametrize("missing", [{"pids_max": 0.0}, {"memory_limit": 0.0}, {"cpu_quota": None}])
+def test_a_limit_can_only_be_missed_well_after_the_start(
+    own: float, around: float, node: float, value: float | None, missing: dict[str, float | None]
+) -> None:
+    """Seen on a real node: a cgroup is sampled as soon as it appears, and its limits are written a moment later."""
+    start = STARTED.timestamp()
+    cgroups = with_cgroup(SERVER, sampled=start + own, **missing)
+    pod_cgroup = replace(cgroups.pods[POD], sampled=start + around, pids_max=0.0 if "pids_max" in missing else 512.0)
+    shown = replace(scrape(replace(cgroups, pods={POD: pod_cgroup})), node_time=start + node)
+    alone = pod(containers=(Container("server", SERVER, True, STARTED),))  # noqa: FBT003
+
+    found = only(sandbox_measurements([alone], {"node1": shown}, NOW))
+
+    assert found.value == value
+    assert found.observations.get("failure") == (None if value else "limits-not-settled")
+
+
+def test_limits_that_are_there_are_believed_at_once() -> None:
+    assert [one.value for one in sandbox_measurements([pod()], {"node1": scrape()}, NOW)] == [0.0, 0.0]
+
+
+def test_the_pods_limit_on_processes_counts_only_while_its_sample_is_fresh() -> None:
+    cgroups = parse_cadvisor(RECORDED)
+    cgroups = replace(cgroups, pods={POD: replace(cgroups.pods[POD], sampled=NODE_TIME - 61)})
+
+    assert server(cgroups).observations["failure"] == "not-shown pids"
 
 
 @pytest.mark.parametrize("shared", ["hostPID", "hostIPC", "hostNetwork", "shareProcessNamespace"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -103,6 +104,39 @@ def test_a_new_cpuset_inherits_and_a_delegated_controller_is_passed_on(tmp_path:
     Hierarchies((tmp_path,), tmp_path, unified=True).make("/demo")
     assert (tmp_path / "demo").is_dir()
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpu +cpuset +memory"
+
+
+@pytest.mark.parametrize(
+    ("version", "files"),
+    [
+        (2, {"memory.max": "67108864", "cpu.max": "50000 100000", "pids.max": "512"}),
+        (
+            1,
+            {
+                "memory/memory.limit_in_bytes": "67108864",
+                "cpu/cpu.cfs_quota_us": "50000",
+                "cpu/cpu.cfs_period_us": "100000",
+                "pids/pids.max": "512",
+            },
+        ),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_limits_read_the_same_from_both_versions(version: int, files: dict[str, str], tmp_path: Path) -> None:
+    for name, content in files.items():
+        path = tmp_path / Path(name).parent / "pod" / Path(name).name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(f"{content}\n")
+    tracking = tmp_path if version == 2 else tmp_path / "freezer"
+    groups = Hierarchies((tmp_path,), tracking, unified=version == 2)
+    assert groups.limits("/pod") == {"memory": 64 * 2**20, "cpu": 0.5, "pids": 512}
+
+
+def test_no_limit_is_infinite(tmp_path: Path) -> None:
+    for name, content in {"memory.max": "max", "cpu.max": "max 100000", "pids.max": "max"}.items():
+        (tmp_path / name).write_text(content)
+    infinite = Hierarchies((tmp_path,), tmp_path, unified=True).limits("/")
+    assert infinite == {"memory": math.inf, "cpu": math.inf, "pids": math.inf}
 
 
 def test_removing_a_cgroup_that_is_gone_is_fine(tmp_path: Path) -> None:

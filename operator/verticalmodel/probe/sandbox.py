@@ -16,10 +16,12 @@ from verticalmodel.probe.cadvisor import Cgroup, Cgroups
 from verticalmodel.probe.measurement import CONTAINER, SANDBOX, Measurement
 from verticalmodel.probe.world import Container, Pod, short
 
-__all__ = ["STALE_SECONDS", "Scrape", "sandbox_measurements"]
+__all__ = ["SETTLING_SECONDS", "STALE_SECONDS", "Scrape", "sandbox_measurements"]
 
 METHOD = "cgroup files of the live container, read by the kubelet's cAdvisor (/metrics/cadvisor)"
 STALE_SECONDS = 60.0
+SETTLING_SECONDS = 10.0
+"""Younger samples cannot show that a limit is missing."""
 _DATE_PRECISION = 2.0
 """The Date header has whole seconds; a sample further ahead of it comes from a clock that jumped."""
 
@@ -47,6 +49,8 @@ def sandbox_measurements(pods: Iterable[Pod], scrapes: Mapping[str, Scrape], now
 def _measure(pod: Pod, container: Container, scrape: Scrape) -> Measurement:
     own = scrape.cgroups.containers.get(container.container_id)
     around = scrape.cgroups.pods.get(pod.uid)
+    if around is not None and around.sampled is not None and _stale(around.sampled, scrape):
+        around = None
     trouble = _trouble(container, own, scrape)
     value: float | None = None
     observations: dict[str, str] = {}
@@ -57,6 +61,8 @@ def _measure(pod: Pod, container: Container, scrape: Scrape) -> Measurement:
         if not trouble and unseen:
             trouble = f"not-shown {','.join(unseen)}"
         missing = (own.memory_limit or 0, own.cpu_quota or 0, pids).count(0)
+        if not trouble and missing and _unsettled(container, own, around, scrape):
+            trouble = "limits-not-settled"
         value = None if trouble else float(missing + bool(pod.shares_host))
     if trouble:
         observations["failure"] = trouble
@@ -84,11 +90,29 @@ def _trouble(container: Container, own: Cgroup | None, scrape: Scrape) -> str:
         return "no-cgroup"
     if own.sampled is None:
         return "no-sample"
-    if not -_DATE_PRECISION <= scrape.node_time - own.sampled <= STALE_SECONDS:
+    if _stale(own.sampled, scrape):
         return "stale-sample"
     # Both stamps are the node's clock; startedAt has whole seconds, rounded down.
-    started = container.started_at.timestamp() if container.started_at else (own.started or 0.0)
-    return "sampled-before-start" if own.sampled < started else ""
+    return "sampled-before-start" if own.sampled < _started(container, own) else ""
+
+
+def _stale(sampled: float, scrape: Scrape) -> bool:
+    return not -_DATE_PRECISION <= scrape.node_time - sampled <= STALE_SECONDS
+
+
+def _started(container: Container, own: Cgroup) -> float:
+    return container.started_at.timestamp() if container.started_at else (own.started or 0.0)
+
+
+def _unsettled(container: Container, own: Cgroup, around: Cgroup | None, scrape: Scrape) -> bool:
+    """A limit that is missing may only not have been there yet.
+
+    cAdvisor samples a cgroup when its directory appears; kubelet and runtime write the limits a moment later. That a
+    limit is there can be believed at once, that one is not only of samples well after the start: of the container's own
+    cgroup, of the pod's, and of the limits without a stamp, which cAdvisor reads at the scrape or seconds before.
+    """
+    stamps = (own.sampled, around.sampled if around else None, scrape.node_time)
+    return any(stamp is not None and stamp - _started(container, own) < SETTLING_SECONDS for stamp in stamps)
 
 
 def _tightest(own: Cgroup, around: Cgroup | None) -> tuple[float, bool]:
