@@ -23,6 +23,7 @@ from verticalmodel.kube.resources import Key, Resource
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
 from verticalmodel.shell.children import BY_KIND
+from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.issuer import new_authority
 from verticalmodel.shell.reconcile import Reconciler
 from verticalmodel.standard import manifest as edition
@@ -137,7 +138,12 @@ async def operator_in(kubeconfig: Path, namespace: str, platform: Platform = PLA
         caches = Caches(api, lambda _: None)
         certificates = Certificates(api, new_authority(datetime.now(UTC)), "cluster.local", lambda: datetime.now(UTC))
         reconciler = Reconciler(
-            api=api, caches=caches, platform=platform, certificates=certificates, clock=lambda: datetime.now(UTC)
+            api=api,
+            caches=caches,
+            platform=platform,
+            certificates=certificates,
+            recorder=EventRecorder(api, "replica-1"),
+            clock=lambda: datetime.now(UTC),
         )
         async with running([asyncio.create_task(informer.run()) for informer in caches.informers()]):
             async with asyncio.timeout(20):
@@ -375,6 +381,27 @@ async def test_a_wrong_runtime_is_a_condition_and_the_way_back_works(world: Worl
     await world.create()
     model = await world.settle(key)
     assert condition(model, "Accepted") == ("True", "Planned")
+
+
+async def test_a_change_between_true_and_false_is_told_once_as_an_event(world: World) -> None:
+    key = await world.create()
+    await world.settle(key)
+    assert await told(world) == [], "nothing changed for the worse or the better yet"
+    await world.create(runtime={"name": "nowhere"})
+    await world.settle(key)
+    await world.create()
+    model = await world.settle(key)
+    assert await told(world) == [
+        ("Accepted", "Warning", "RuntimeNotFound", model["metadata"]["uid"]),
+        ("Accepted", "Normal", "Planned", model["metadata"]["uid"]),
+    ]
+
+
+async def told(world: World) -> list[tuple[str, ...]]:
+    """Every Event about the model, oldest first."""
+    found = sorted((await world.user.list(resources.EVENTS, world.namespace)).items, key=lambda one: one["eventTime"])
+    about = [one for one in found if one["regarding"]["kind"] == "VerticalModel"]
+    return [(one["action"], one["type"], one["reason"], one["regarding"]["uid"]) for one in about]
 
 
 async def test_children_of_a_previous_model_of_the_name_are_waited_for(world: World) -> None:

@@ -16,6 +16,7 @@ from verticalmodel.judge.judge import judge
 from verticalmodel.judge.merge import Seen, merge, next_look
 from verticalmodel.judge.ready import ready
 from verticalmodel.judge.rollup import compliance
+from verticalmodel.judge.transitions import transitions
 from verticalmodel.judge.verdict import Rollup, Verdict
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.resources import Key
@@ -27,6 +28,7 @@ from verticalmodel.shell import gather
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
 from verticalmodel.shell.children import Waiting, apply_children
+from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.issuer import renew_after
 from verticalmodel.shell.status import write_status
 
@@ -52,6 +54,7 @@ class Reconciler:
         caches: Caches,
         platform: Platform,
         certificates: Certificates,
+        recorder: EventRecorder,
         clock: Callable[[], datetime],
         on_status: Callable[[Key, VerticalModelStatus], None] = lambda _key, _status: None,
     ) -> None:
@@ -59,6 +62,7 @@ class Reconciler:
         self._caches = caches
         self._platform = platform
         self._certificates = certificates
+        self._recorder = recorder
         self._clock = clock
         self._on_status = on_status
 
@@ -74,7 +78,8 @@ class Reconciler:
         observed = gather.observed(self._caches, model, self._clock())
         verdicts = judge(observed)
         status = _status(observed, planned, work, verdicts)
-        await write_status(self._api, self._caches, model, status)
+        if await write_status(self._api, self._caches, model, status):
+            await self._recorder.record(model.metadata, transitions(model.status, status), observed.now)
         self._on_status(key, status)
         return self._next(work, next_look(status, verdicts))
 
