@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from verticalmodel.api import conditions
-from verticalmodel.facts import ObservedPod
+from verticalmodel.facts import Node, ObservedPod
 from verticalmodel.judge.verdict import Rollup
-from verticalmodel.plan import Plan, Refusal
+from verticalmodel.node_fit import lacks
+from verticalmodel.plan import Plan
+from verticalmodel.refusals import Refusal
 
 
 def accepted(planned: Plan | Refusal) -> Rollup:
@@ -18,9 +20,16 @@ def accepted(planned: Plan | Refusal) -> Rollup:
     return Rollup(conditions.ACCEPTED, "True", "Planned", "")
 
 
-def progressing(plan: Plan, digest: str, pods: Sequence[ObservedPod], now: datetime) -> Rollup:
-    """Whether pods still come, go or start; False/StartOverBudget where one takes longer than its start budget."""
+def progressing(plan: Plan, digest: str, pods: Sequence[ObservedPod], nodes: Sequence[Node], now: datetime) -> Rollup:
+    """Whether pods still come, go or start.
+
+    True/Unschedulable where a pod has no node, with what each node lacks; False/StartOverBudget where one takes longer
+    than its start budget.
+    """
     alive = [pod for pod in pods if pod.serving]
+    homeless = [pod for pod in alive if pod.unscheduled]
+    if homeless:
+        return Rollup(conditions.PROGRESSING, "True", "Unschedulable", _homeless(plan, homeless, nodes))
     late = [pod.name for pod in alive if not pod.ready and overruns_at(plan, pod) <= now]
     if late:
         return Rollup(
@@ -36,6 +45,11 @@ def progressing(plan: Plan, digest: str, pods: Sequence[ObservedPod], now: datet
         message = f"{ready} of {plan.replicas} pods of the current template are ready"
         return Rollup(conditions.PROGRESSING, "True", "RollingOut", message)
     return Rollup(conditions.PROGRESSING, "False", "Complete", "")
+
+
+def _homeless(plan: Plan, pods: Sequence[ObservedPod], nodes: Sequence[Node]) -> str:
+    words = f"no node for {', '.join(pod.name for pod in pods)}: {pods[0].unscheduled.rstrip('.')}"
+    return f"{words}. GPUs by node: {lacks(plan.gpus, nodes)}" if plan.gpus is not None and nodes else words
 
 
 def overruns_at(plan: Plan, pod: ObservedPod) -> datetime:

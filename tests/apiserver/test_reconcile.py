@@ -40,6 +40,14 @@ RUNTIME = {
 }
 
 
+DEVICE_CLASS = {
+    "apiVersion": resources.DEVICE_CLASSES.api_version,
+    "kind": "DeviceClass",
+    "metadata": {"name": names.GPU_DEVICE_CLASS},
+    "spec": {"selectors": [{"cel": {"expression": "device.driver == 'gpu.nvidia.com'"}}]},
+}
+
+
 @dataclass
 class World:
     """A namespace, one operator's rooms around it, and a count of the writes they make."""
@@ -52,11 +60,16 @@ class World:
     writes: list[str] = field(default_factory=list)
 
     async def create(self, name: str = "m", **spec: Any) -> Key:
+        defaults = {
+            "runtime": {"name": "test-runtime"},
+            "source": {"uri": "pvc://claim/model.onnx"},
+            "resources": {"gpu": {}},  # so that every kind of child is there
+        }
         body = {
             "apiVersion": names.API_VERSION,
             "kind": "VerticalModel",
             "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {"runtime": {"name": "test-runtime"}, "source": {"uri": "pvc://claim/model.onnx"}, **spec},
+            "spec": {**defaults, **spec},
         }
         await self.user.apply(resources.VERTICAL_MODELS, body, manager="user")
         return Key(self.namespace, name)
@@ -163,6 +176,7 @@ async def kinds(apiserver: Path) -> Path:
             name = (await user.apply(crds, yaml.safe_load(path.read_text())))["metadata"]["name"]
             await established(user, crds, name)
         await user.apply(resources.MODEL_RUNTIMES, RUNTIME)
+        await user.apply(resources.DEVICE_CLASSES, DEVICE_CLASS)
         await user.apply(resources.OPERATING_STANDARDS, edition(names.DEFAULT_STANDARD))
     return apiserver
 
@@ -399,8 +413,9 @@ async def test_a_change_between_true_and_false_is_told_once_as_an_event(world: W
 
 async def told(world: World) -> list[tuple[str, ...]]:
     """Every Event about the model, oldest first."""
-    found = sorted((await world.user.list(resources.EVENTS, world.namespace)).items, key=lambda one: one["eventTime"])
-    about = [one for one in found if one["regarding"]["kind"] == "VerticalModel"]
+    listed = (await world.user.list(resources.EVENTS, world.namespace)).items
+    about = [one for one in listed if one["regarding"]["kind"] == "VerticalModel"]
+    about.sort(key=lambda one: one["eventTime"])
     return [(one["action"], one["type"], one["reason"], one["regarding"]["uid"]) for one in about]
 
 

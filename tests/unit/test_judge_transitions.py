@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from verticalmodel.api.conditions import Condition, Status
-from verticalmodel.api.verticalmodel import ClauseStatus, VerticalModelStatus
+from verticalmodel.api.model_status import ClauseStatus, VerticalModelStatus
 from verticalmodel.judge.transitions import transitions
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from verticalmodel.api.conditions import ACCEPTED, COMPLIANT, READY, Condition, Status
-from verticalmodel.api.verticalmodel import VerticalModelStatus
+from verticalmodel.api.model_status import VerticalModelStatus
 
 __all__ = ["Transition", "transitions"]
 

@@ -13,6 +13,7 @@ from verticalmodel.api import names
 from verticalmodel.evidence import sha256_of
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.errors import Invalid
 from verticalmodel.kube.resources import Key, Resource
 from verticalmodel.ownership import body_of, has_additions, ownership, owns_all, removal_patch
 from verticalmodel.plan import Owner
@@ -27,11 +28,16 @@ BY_KIND: Mapping[str, Resource] = {
         resources.NETWORK_POLICIES,
         resources.CONFIG_MAPS,
         resources.CONTROLLER_REVISIONS,
+        resources.RESOURCE_CLAIM_TEMPLATES,
         resources.SERVICES,
         resources.DEPLOYMENTS,
     )
 }
 """Kinds of children that the operator may list; Secrets are not among them on purpose."""
+
+
+_NAMED_BY_CONTENT = (resources.CONFIG_MAPS, resources.CONTROLLER_REVISIONS, resources.RESOURCE_CLAIM_TEMPLATES)
+"""What running pods may still refer to: pruned only once none of an earlier template lives."""
 
 
 class Waiting(Exception):  # noqa: N818 - not an error: the world has to move first
@@ -127,13 +133,24 @@ async def _apply(api: ApiClient, store: Store, resource: Resource, key: Key, man
 
 
 async def _remove_additions(api: ApiClient, resource: Resource, key: Key, manifest: Mapping[str, Any]) -> None:
-    live = await api.get(resource, key)
-    fields = ownership(live["metadata"].get("managedFields") or [], names.MANAGER_CHILDREN)
-    patch = removal_patch(live, fields, body_of(manifest))
-    if patch:
-        await api.patch_json(resource, key, patch)
-        paths = [step["path"] for step in patch[1:]]
-        _LOG.warning("foreign fields removed", kind=resource.kind, name=key.name, namespace=key.namespace, fields=paths)
+    for last in (False, False, True):
+        live = await api.get(resource, key)
+        fields = ownership(live["metadata"].get("managedFields") or [], names.MANAGER_CHILDREN)
+        patch = removal_patch(live, fields, body_of(manifest))
+        if not patch:
+            return
+        try:
+            await api.patch_json(resource, key, patch)
+        except Invalid:
+            # A controller wrote its status in between, so the patch's test did not hold: look again.
+            if last:
+                raise
+        else:
+            paths = [step["path"] for step in patch[1:]]
+            _LOG.warning(
+                "foreign fields removed", kind=resource.kind, name=key.name, namespace=key.namespace, fields=paths
+            )
+            return
 
 
 async def _prune(
@@ -141,7 +158,7 @@ async def _prune(
 ) -> int:
     removed = 0
     for resource, key, have in list(store.children_of(owner.namespace, owner.name)):
-        kept_for_old_pods = resource in (resources.CONFIG_MAPS, resources.CONTROLLER_REVISIONS) and not settled
+        kept_for_old_pods = resource in _NAMED_BY_CONTENT and not settled
         if have.owner_uid != owner.uid or have.deleting or (resource, key.name) in wanted or kept_for_old_pods:
             continue
         removed += await api.delete(resource, key, uid=have.uid)

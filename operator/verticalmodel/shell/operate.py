@@ -11,7 +11,7 @@ import structlog
 
 from verticalmodel import __version__
 from verticalmodel.api import names
-from verticalmodel.api.verticalmodel import VerticalModelStatus
+from verticalmodel.api.model_status import VerticalModelStatus
 from verticalmodel.facts import Platform
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.connection import Connection

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from verticalmodel import progress
-from verticalmodel.api.verticalmodel import CertificateStatus, VerticalModel, VerticalModelStatus
+from verticalmodel.api.model_status import CertificateStatus, VerticalModelStatus
+from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.facts import Facts, Observed, ObservedPod, Platform
 from verticalmodel.judge.judge import judge
 from verticalmodel.judge.merge import Seen, merge, next_look
@@ -20,7 +21,8 @@ from verticalmodel.judge.transitions import transitions
 from verticalmodel.judge.verdict import Rollup, Verdict
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.resources import Key
-from verticalmodel.plan import Plan, Refusal, plan, selector
+from verticalmodel.plan import Plan, plan, selector
+from verticalmodel.refusals import Refusal
 from verticalmodel.render.children import children
 from verticalmodel.render.pin import Pinned, pin
 from verticalmodel.render.service import url
@@ -113,7 +115,7 @@ class Reconciler:
             pinned.digest,
             certificate,
             (
-                progress.progressing(planned, pinned.digest, pods, now),
+                progress.progressing(planned, pinned.digest, pods, gather.nodes(self._caches), now),
                 progress.update_pending(pending=pinned.update_pending),
             ),
             (*overruns, (renew_after(certificate.not_after) - now).total_seconds()),
