@@ -67,6 +67,15 @@ def waiting(message: str) -> tuple[Rollup, Rollup]:
     )
 
 
+def child_refused(message: str) -> tuple[Rollup, Rollup]:
+    """Progressing and UpdatePending while the API server refuses a child; what runs keeps running."""
+    text = f"the API server refuses a child, and it is tried again: {message}"
+    return (
+        Rollup(conditions.PROGRESSING, "False", "ChildRefused", text),
+        Rollup(conditions.UPDATE_PENDING, "Unknown", "ChildRefused", "see Progressing"),
+    )
+
+
 def refused() -> tuple[Rollup, Rollup]:
     """Progressing and UpdatePending while the spec cannot be planned: nothing is changed, nothing is compared."""
     message = "nothing is changed until the spec can be planned; see Accepted"

@@ -419,6 +419,25 @@ async def told(world: World) -> list[tuple[str, ...]]:
     return [(one["action"], one["type"], one["reason"], one["regarding"]["uid"]) for one in about]
 
 
+async def test_a_child_that_the_server_refuses_is_a_condition_with_its_reason_and_the_way_back_works(
+    world: World,
+) -> None:
+    """The CRD cannot know every rule of core/v1: one value too many for Gt is refused when the Deployment is made."""
+    requirement = {"key": "rack", "operator": "Gt", "values": ["1", "2"]}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [requirement]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    key = await world.create(pod={"affinity": affinity})
+    model = await world.settle(key)
+    assert condition(model, "Progressing") == ("False", "ChildRefused")
+    assert condition(model, "Accepted") == ("True", "Planned")
+    [said] = [one["message"] for one in model["status"]["conditions"] if one["type"] == "Progressing"]
+    assert "matchExpressions[0].values: " in said
+    await world.create()
+    model = await world.settle(key)
+    assert condition(model, "Progressing") == ("True", "RollingOut")
+    assert len(await world.children("Deployment")) == 1
+
+
 async def test_children_of_a_previous_model_of_the_name_are_waited_for(world: World) -> None:
     """The garbage collector removes them; taking them over would hand a new owner somebody else's pods."""
     key = await world.create()

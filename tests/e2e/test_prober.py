@@ -52,6 +52,15 @@ def once(
     return found
 
 
+def measured(cluster: Cluster, namespace: str, instances: set[str]) -> Entries:
+    """The entries once there is a conclusive one of each instance."""
+
+    def whole(found: Entries) -> bool:
+        return found.keys() == instances and {one.outcome for one in found.values()} == {"Measured"}
+
+    return once(cluster, namespace, "every instance measured", whole)
+
+
 def seen(entry: Entry) -> dict[str, str]:
     return {one.name: one.value for one in entry.observations}
 
@@ -89,10 +98,7 @@ def test_every_endpoint_and_every_live_cgroup_of_a_served_model_is_measured(clus
     [name] = pods(cluster, served)
     expected = instances_of(name) | {f"service/{MODEL}:443"}
 
-    entries = once(
-        cluster, served, "every instance measured",
-        lambda found: found.keys() == expected and {one.outcome for one in found.values()} == {"Measured"},
-    )  # fmt: skip
+    entries = measured(cluster, served, expected)
 
     for endpoint in (f"pod/{name}:8443", f"service/{MODEL}:443"):
         facts = seen(entries[endpoint])
@@ -173,7 +179,7 @@ def test_a_container_without_limits_is_found_out_in_its_live_cgroup(cluster: Clu
 def test_the_chain_goes_on_when_the_prober_is_replaced(cluster: Cluster, served: str) -> None:
     [name] = pods(cluster, served)
     expected = instances_of(name) | {f"service/{MODEL}:443"}
-    before = once(cluster, served, "every instance measured", lambda found: found.keys() == expected)
+    before = measured(cluster, served, expected)
     cluster.kubectl("delete", "pod", "-n", SYSTEM, "-l", f"{names.LABEL_NAME}={names.ACCOUNT_PROBER}")
     cluster.kubectl("rollout", "status", f"deployment/{names.ACCOUNT_PROBER}", "-n", SYSTEM, "--timeout=60s")
     cluster.apply(rogue("later", {"name": "later", "command": ["/bin/sh", "-c", "sleep 3600"]}), "-n", served)

@@ -13,7 +13,7 @@ from verticalmodel.api import names
 from verticalmodel.evidence import sha256_of
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
-from verticalmodel.kube.errors import Invalid
+from verticalmodel.kube.errors import ApiError, Forbidden, Invalid
 from verticalmodel.kube.resources import Key, Resource
 from verticalmodel.ownership import body_of, has_additions, ownership, owns_all, removal_patch
 from verticalmodel.plan import Owner
@@ -46,6 +46,10 @@ class Waiting(Exception):  # noqa: N818 - not an error: the world has to move fi
     def __init__(self, message: str, delay: float) -> None:
         super().__init__(message)
         self.delay = delay
+
+
+class ChildRefused(Exception):  # noqa: N818 - what happened
+    """The API server will not have a child as rendered: somebody has to change the spec, a policy or a quota."""
 
 
 class Action(Enum):
@@ -107,7 +111,7 @@ async def apply_children(
     """Bring every child to its manifest, then prune what is no longer wanted.
 
     `settled` says that no live pod was made from another template, so that old templates and configuration may go.
-    Raises Waiting while an object of a previous model of that name is in the way, and ApiError.
+    Raises Waiting while an object of a previous model of that name is in the way, ChildRefused, and ApiError.
     """
     applied = 0
     for manifest in manifests:
@@ -129,7 +133,16 @@ async def _apply(api: ApiClient, store: Store, resource: Resource, key: Key, man
     if have is not None and has_additions(have.ownership, body_of(manifest)):
         # First, because an admission policy may refuse our apply for what a stranger has added (a host namespace).
         await _remove_additions(api, resource, key, manifest)
-    store.saw(resource, await api.apply(resource, manifest))
+    try:
+        store.saw(resource, await api.apply(resource, manifest))
+    except (Invalid, Forbidden) as refusal:
+        raise ChildRefused(f"{resource.kind} {key.name}: {_told(refusal)}") from refusal
+
+
+def _told(refusal: ApiError) -> str:
+    """The server's reasons, field by field where it names them."""
+    causes = "; ".join(f"{cause.field}: {cause.message}" for cause in refusal.causes)
+    return causes or str(refusal)
 
 
 async def _remove_additions(api: ApiClient, resource: Resource, key: Key, manifest: Mapping[str, Any]) -> None:
@@ -166,4 +179,4 @@ async def _prune(
     return removed
 
 
-__all__ = ["BY_KIND", "Action", "Counts", "Store", "Waiting", "action", "apply_children", "hashed"]
+__all__ = ["BY_KIND", "Action", "ChildRefused", "Counts", "Store", "Waiting", "action", "apply_children", "hashed"]

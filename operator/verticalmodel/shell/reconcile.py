@@ -29,10 +29,13 @@ from verticalmodel.render.service import url
 from verticalmodel.shell import gather
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
-from verticalmodel.shell.children import Waiting, apply_children
+from verticalmodel.shell.children import ChildRefused, Waiting, apply_children
 from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.issuer import renew_after
 from verticalmodel.shell.status import write_status
+
+# Nothing tells when a policy or a quota changes.
+_REFUSED_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,9 @@ class Reconciler:
         except Waiting as reason:
             held = progress.waiting(str(reason))
             return Work(model.status.template_digest, model.status.certificate, held, (reason.delay,))
+        except ChildRefused as refusal:
+            held = progress.child_refused(str(refusal))
+            return Work(model.status.template_digest, model.status.certificate, held, (_REFUSED_SECONDS,))
         return self._worked(planned, pinned, certificate, pods)
 
     def _worked(
