@@ -20,6 +20,9 @@ from fakegpu import installation
 from fakegpu.driver import profile
 from fakegpu.driver.feature_labels import LABELS
 from installation import ROOT
+from testcluster import Cluster as LocalCluster
+from testcluster import machines, processes, records, workers
+from testcluster.locks import locked
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -59,14 +62,22 @@ def cluster(bare_cluster: Cluster) -> Iterator[Cluster]:
     ] == []
 
 
-@pytest.fixture
-def space(cluster: Cluster) -> Iterator[str]:
-    """A namespace under Pod Security restricted; gone afterwards, and its claims with it."""
+@pytest.fixture(scope="module")
+def restricted(cluster: Cluster) -> Iterator[str]:
+    """A namespace under Pod Security restricted."""
     name = f"gpu-{uuid4().hex[:8]}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait", "--timeout=60s")
+
+
+@pytest.fixture
+def space(cluster: Cluster, restricted: str) -> Iterator[str]:
+    """The namespace, empty again afterwards: no pod and no claim of one test holds a device of the next."""
+    yield restricted
+    kinds = "deployments,replicasets,pods,resourceclaimtemplates,resourceclaims,events"
+    cluster.kubectl("delete", kinds, "--all", "-n", restricted, "--wait", "--timeout=60s")
 
 
 @pytest.fixture
@@ -367,6 +378,32 @@ def test_a_lost_socket_is_made_again(cluster: Cluster, space: str) -> None:
     run(cluster, space, "plugin", claim=False)
     for name in ("dra", "plugin"):
         await_ready(cluster, space, name)
+
+
+def test_a_restarted_kubelet_finds_both_plugins_again(cluster: Cluster, space: str) -> None:
+    """It empties the device plugins' folder and deletes the slices of its node when it starts."""
+    if cluster.name == "given":
+        pytest.skip("the kubelets of a given cluster are its owner's")
+    before = slices(cluster)["node1"]
+    for node in ("node1", "node3"):
+        restart_kubelet(LocalCluster.find(cluster.name), node)
+    until("the slice is there", lambda: slices(cluster).get("node1", {}).get("spec") == before["spec"])
+    until("node3 offers its device", lambda: allocatable(cluster, "node3") == "1")
+    template(cluster, space, L4)
+    run(cluster, space, "dra")
+    run(cluster, space, "plugin", claim=False)
+    for name in ("dra", "plugin"):
+        await_ready(cluster, space, name)
+
+
+def restart_kubelet(cluster: LocalCluster, node: str) -> None:
+    """Kill it and start it again; its pods run on."""
+    machine = cluster.layout.node(node)
+    running = machines.find(machine)
+    assert running
+    processes.end([machines.components(machine)["kubelet"]])
+    with locked(records.lock_path(cluster.name), timeout=60, remove=True) as hold:
+        workers.start_kubelet(cluster.layout, running, hold=hold)
 
 
 @pytest.mark.parametrize(("own", "allowed"), [("node1", True), ("node2", False)])
