@@ -56,6 +56,19 @@ IMAGES: dict[str, Image] = {
             "serving",
             ("requirements/serving.txt", "operator/verticalmodel/__init__.py", "operator/verticalmodel/serving"),
         ),
+        # Simulated GPUs for test clusters; never published.
+        Image(
+            "fake-gpu",
+            (
+                "requirements/fake-gpu.txt",
+                "hack/fakegpu/__init__.py",
+                "hack/fakegpu/driver",
+                "operator/verticalmodel/__init__.py",
+                "operator/verticalmodel/api/__init__.py",
+                "operator/verticalmodel/api/names.py",
+                "operator/verticalmodel/kube",
+            ),
+        ),
         Image("guard", ("requirements/guard.txt",)),
         Image(
             "sample-model",

@@ -1,0 +1,1 @@
+"""Simulated GPUs for test clusters. Never installed for users: every device says `verticalmodel.io/simulated`."""

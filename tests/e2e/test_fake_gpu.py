@@ -1,0 +1,419 @@
+"""Claims about the fake GPUs: the real scheduler and the real kubelets place pods on them, and one can be broken.
+
+node1 has an L4 and a T4, node2 an A100 (both by DRA), node3 an A10 by device plugin: hack/fakegpu/manifests/.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from e2e.installed import Cluster, until
+from fakegpu import installation
+from fakegpu.driver import profile
+from fakegpu.driver.feature_labels import LABELS
+from installation import ROOT
+from testcluster import Cluster as LocalCluster
+from testcluster import machines, processes, records, workers
+from testcluster.locks import locked
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+LOG = logging.getLogger("fake-gpu")
+SYSTEM = installation.NAMESPACE
+GUARD = "device.driver == 'gpu.nvidia.com' && '{0}' in device.{1}['gpu.nvidia.com'] && "
+ENOUGH_MEMORY = GUARD.format("memory", "capacity") + (
+    "device.capacity['gpu.nvidia.com'].memory.compareTo(quantity('24G')) >= 0"
+)
+MIXED_PRECISION = GUARD.format("cudaComputeCapability", "attributes") + (
+    "device.attributes['gpu.nvidia.com'].cudaComputeCapability.compareTo(semver('7.0.0')) >= 0"
+)
+L4 = "device.attributes['gpu.nvidia.com'].productName == 'NVIDIA L4'"
+SHOW = (
+    "import os, signal; print(os.environ['NVIDIA_VISIBLE_DEVICES'], os.environ['VERTICALMODEL_SIMULATED'], flush=True)"
+)
+CONFINED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(bare_cluster: Cluster) -> Iterator[Cluster]:
+    """The three nodes with fake GPUs, and without them again afterwards."""
+    started = time.monotonic()
+    installation.install(bare_cluster.kubeconfig, bare_cluster.references)
+    LOG.info("measured: install until every node offers its devices: %.1f s", time.monotonic() - started)
+    yield bare_cluster
+    installation.uninstall(bare_cluster.kubeconfig)
+    assert bare_cluster.get("resourceslices")["items"] == []
+    assert [
+        label for node in bare_cluster.get("nodes")["items"] for label in node["metadata"]["labels"] if label in LABELS
+    ] == []
+
+
+@pytest.fixture(scope="module")
+def restricted(cluster: Cluster) -> Iterator[str]:
+    """A namespace under Pod Security restricted."""
+    name = f"gpu-{uuid4().hex[:8]}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait", "--timeout=60s")
+
+
+@pytest.fixture
+def space(cluster: Cluster, restricted: str) -> Iterator[str]:
+    """The namespace, empty again afterwards: no pod and no claim of one test holds a device of the next."""
+    yield restricted
+    kinds = "deployments,replicasets,pods,resourceclaimtemplates,resourceclaims,events"
+    cluster.kubectl("delete", kinds, "--all", "-n", restricted, "--wait", "--timeout=60s")
+
+
+@pytest.fixture
+def mended(cluster: Cluster) -> Iterator[None]:
+    """Whatever a test breaks works again afterwards."""
+    yield
+    for node, index in (("node1", 0), ("node3", 0)):
+        installation.change_state(cluster.kubeconfig, node, index, {"health": "Healthy", "xid": 0})
+    until("no taint is left", lambda: not taints(cluster, "node1"))
+    until("node3 offers its device", lambda: allocatable(cluster, "node3") == "1")
+
+
+def template(cluster: Cluster, space: str, *selectors: str, count: int = 1) -> None:
+    """A ResourceClaimTemplate `gpu`."""
+    exactly = {
+        "deviceClassName": "gpu.nvidia.com",
+        "allocationMode": "ExactCount",
+        "count": count,
+        "selectors": [{"cel": {"expression": selector}} for selector in selectors],
+    }
+    devices = {"requests": [{"name": "gpu", "exactly": exactly}]}
+    metadata = {"name": "gpu", "namespace": space}
+    cluster.apply(
+        {
+            "apiVersion": "resource.k8s.io/v1",
+            "kind": "ResourceClaimTemplate",
+            "metadata": metadata,
+            "spec": {"spec": {"devices": devices}},
+        }
+    )
+
+
+def spec(cluster: Cluster, *, claim: bool) -> dict[str, Any]:
+    """A pod that prints which GPUs it sees; by a claim from the template `gpu`, or by the extended resource."""
+    container: dict[str, Any] = {
+        "name": "main",
+        "image": cluster.references["fake-gpu"],
+        "command": ["python", "-c", f"{SHOW}; signal.pause()"],
+        "securityContext": CONFINED,
+        "resources": {"claims": [{"name": "gpu"}]} if claim else {"limits": {"nvidia.com/gpu": 1}},
+    }
+    claims = {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}]} if claim else {}
+    return {
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+        "containers": [container],
+    } | claims
+
+
+def run(cluster: Cluster, space: str, name: str, *, claim: bool = True) -> None:
+    metadata = {"name": name, "namespace": space}
+    cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec(cluster, claim=claim)})
+
+
+def await_ready(cluster: Cluster, space: str, name: str) -> dict[str, Any]:
+    """Wait until a pod is Ready, touching it after each failure to prepare its claim.
+
+    One failure is ordinary: a kubelet can be faster than the authorizer that lets it read the claim. It then tries
+    again at its next resync only, after 60 to 90 s (kubernetes/kubernetes#139836), or at any change of the pod.
+    """
+    failures = f"--field-selector=involvedObject.name={name},reason=FailedPrepareDynamicResources"
+    touched = 0
+
+    def look() -> dict[str, Any] | None:
+        nonlocal touched
+        found: dict[str, Any] = cluster.get("pod", name, "-n", space)
+        if any(c["type"] == "Ready" and c["status"] == "True" for c in found["status"].get("conditions", ())):
+            return found
+        failed = sum(event.get("count", 1) for event in cluster.get("events", "-n", space, failures)["items"])
+        if failed > touched:
+            touched = failed
+            LOG.info("measured: %s: preparing the claim failed, failure %d; touched", name, failed)
+            cluster.kubectl("annotate", "pod", name, "-n", space, f"touched={failed}", "--overwrite")
+        return None
+
+    return dict(until(f"pod {name} is Ready", look))
+
+
+def await_unschedulable(cluster: Cluster, space: str, name: str) -> str:
+    """What the scheduler says of a pod that it cannot place."""
+    reason = "jsonpath={.status.conditions[?(@.type=='PodScheduled')].reason}=Unschedulable"
+    cluster.kubectl("wait", f"pod/{name}", "-n", space, f"--for={reason}", "--timeout=30s")
+    conditions = cluster.get("pod", name, "-n", space)["status"]["conditions"]
+    return str(next(condition["message"] for condition in conditions if condition["type"] == "PodScheduled"))
+
+
+def nodes_of_pods(cluster: Cluster, space: str) -> dict[str, str]:
+    """The node of each pod, "" where there is none; nothing before the scheduler has looked at all of them."""
+    pods = cluster.get("pods", "-n", space)["items"]
+    looked = all(pod["status"].get("conditions") for pod in pods)
+    return {pod["metadata"]["name"]: pod["spec"].get("nodeName", "") for pod in pods} if looked else {}
+
+
+def seen(cluster: Cluster, space: str, name: str) -> str:
+    return cluster.kubectl("logs", name, "-n", space).strip()
+
+
+def slices(cluster: Cluster) -> dict[str, dict[str, Any]]:
+    found = cluster.get("resourceslices", "--field-selector=spec.driver=gpu.nvidia.com")["items"]
+    return {slice_["spec"]["nodeName"]: slice_ for slice_ in found}
+
+
+def taints(cluster: Cluster, node: str) -> list[tuple[str, str, str]]:
+    """Device, key and value of each taint."""
+    devices = slices(cluster)[node]["spec"]["devices"]
+    return [(device["name"], t["key"], t.get("value", "")) for device in devices for t in device.get("taints", [])]
+
+
+def allocatable(cluster: Cluster, node: str) -> str:
+    return str(cluster.get("node", node)["status"]["allocatable"].get("nvidia.com/gpu", "0"))
+
+
+def driver(cluster: Cluster, node: str) -> str:
+    """The name of the driver's pod on a node."""
+    (found,) = cluster.get("pods", "-n", SYSTEM, f"--field-selector=spec.nodeName={node}")["items"]
+    return str(found["metadata"]["name"])
+
+
+def on_node(cluster: Cluster, node: str, *command: str) -> str:
+    """Output of a command in the driver's pod, which sees the node's CDI folder."""
+    return cluster.kubectl("exec", driver(cluster, node), "-n", SYSTEM, "--", *command)
+
+
+def exists(cluster: Cluster, node: str, path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    return name in on_node(cluster, node, "ls", folder).split()
+
+
+def uuid(cluster: Cluster, node: str, index: int) -> str:
+    data = cluster.get("configmap", installation.PROFILE, "-n", SYSTEM)["data"]
+    return profile.parse(data, node).devices[index].uuid
+
+
+def test_every_node_offers_its_devices_in_one_way_and_marked_as_simulated(cluster: Cluster) -> None:
+    found = slices(cluster)
+    names = {
+        node: [device["attributes"]["productName"]["string"] for device in slice_["spec"]["devices"]]
+        for node, slice_ in found.items()
+    }
+    assert names == {"node1": ["NVIDIA L4", "Tesla T4"], "node2": ["NVIDIA A100-SXM4-80GB"]}
+    marks = [
+        device["attributes"]["verticalmodel.io/simulated"] for s in found.values() for device in s["spec"]["devices"]
+    ]
+    assert marks == [{"bool": True}] * 3
+    nodes = {node["metadata"]["name"]: node for node in cluster.get("nodes")["items"]}
+    labelled = {name: node["metadata"]["labels"].get("verticalmodel.io/simulated") for name, node in nodes.items()}
+    assert labelled == {"node1": None, "node2": None, "node3": "true"}
+    assert nodes["node3"]["metadata"]["labels"]["nvidia.com/gpu.memory"] == "22731"
+    until("node3 offers one extended resource", lambda: allocatable(cluster, "node3") == "1")
+    assert [allocatable(cluster, node) for node in ("node1", "node2")] == ["0", "0"]
+
+
+def test_a_restricted_pod_gets_a_gpu_that_is_large_enough_and_sees_it(cluster: Cluster, space: str) -> None:
+    """The T4 beside the L4 is too small; the file that brings the variable goes with the pod."""
+    template(cluster, space, ENOUGH_MEMORY, MIXED_PRECISION)
+    started = time.monotonic()
+    run(cluster, space, "one")
+    node = await_ready(cluster, space, "one")["spec"]["nodeName"]
+    LOG.info("measured: pod with a claim applied -> Ready: %.2f s", time.monotonic() - started)
+    assert node in {"node1", "node2"}
+    assert seen(cluster, space, "one") == f"{uuid(cluster, node, 0)} true"
+    assert len(on_node(cluster, node, "ls", "/run/cdi").split()) == 1
+    cluster.kubectl("delete", "pod", "one", "-n", space, "--wait")
+    until("the CDI file is gone", lambda: on_node(cluster, node, "ls", "-A", "/run/cdi") == "")
+
+
+def test_of_three_replicas_two_run_and_the_third_waits(cluster: Cluster, space: str) -> None:
+    """There are two devices with 24 GB, one on each DRA node."""
+    template(cluster, space, ENOUGH_MEMORY, MIXED_PRECISION)
+    cluster.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "three", "namespace": space},
+            "spec": {
+                "replicas": 3,
+                "selector": {"matchLabels": {"app": "three"}},
+                "template": {"metadata": {"labels": {"app": "three"}}, "spec": spec(cluster, claim=True)},
+            },
+        }
+    )
+    placed = until("two are placed", lambda: len(found := nodes_of_pods(cluster, space)) == 3 and found)
+    (waiting,) = [name for name, node in placed.items() if not node]
+    assert sorted(placed.values()) == ["", "node1", "node2"]
+    assert "cannot allocate all claims" in await_unschedulable(cluster, space, waiting)
+    running = [name for name in placed if name != waiting]
+    for name in running:
+        await_ready(cluster, space, name)
+    cluster.kubectl("scale", "deploy/three", "-n", space, "--replicas=2")
+    cluster.kubectl("wait", "--for=delete", f"pod/{waiting}", "-n", space, "--timeout=30s")
+    assert set(nodes_of_pods(cluster, space)) == set(running)
+
+
+def test_a_claim_for_more_than_a_node_has_waits_and_a_claim_for_two_names_both(cluster: Cluster, space: str) -> None:
+    template(cluster, space, MIXED_PRECISION, count=2)
+    run(cluster, space, "two")
+    assert await_ready(cluster, space, "two")["spec"]["nodeName"] == "node1"
+    gpus, mark = seen(cluster, space, "two").split()
+    assert set(gpus.split(",")) == {uuid(cluster, "node1", 0), uuid(cluster, "node1", 1)}
+    assert mark == "true"
+    run(cluster, space, "two-more")
+    await_unschedulable(cluster, space, "two-more")
+
+
+def test_the_device_plugin_hands_out_its_one_device_once(cluster: Cluster, space: str) -> None:
+    run(cluster, space, "plugin", claim=False)
+    assert await_ready(cluster, space, "plugin")["spec"]["nodeName"] == "node3"
+    assert seen(cluster, space, "plugin") == f"{uuid(cluster, 'node3', 0)} true"
+    run(cluster, space, "second", claim=False)
+    assert "Insufficient nvidia.com/gpu" in await_unschedulable(cluster, space, "second")
+
+
+def fake_gpu(cluster: Cluster, *arguments: str) -> None:
+    """The command that people type."""
+    subprocess.run([ROOT / "hack/fake-gpu", "--kubeconfig", cluster.kubeconfig, *arguments], check=True)
+
+
+def test_a_broken_device_is_not_given_out_again_until_it_is_mended(cluster: Cluster, space: str, mended: None) -> None:
+    """Who has it keeps it, as with NVIDIA's driver, and the pod's status says that it is unhealthy."""
+    template(cluster, space, L4)
+    run(cluster, space, "holder")
+    await_ready(cluster, space, "holder")
+    started = time.monotonic()
+    fake_gpu(cluster, "break", "node1", "0", "--xid", "48")
+    until("the device is tainted", lambda: taints(cluster, "node1") == [("gpu-0", "gpu.nvidia.com/xid", "48")])
+    LOG.info("measured: break typed -> taint seen: %.2f s", time.monotonic() - started)
+    until("the pod's status says so", lambda: health(cluster, space, "holder") == ["Unhealthy"], timeout=30)
+    cluster.kubectl("delete", "pod", "holder", "-n", space, "--wait")
+    run(cluster, space, "next")
+    await_unschedulable(cluster, space, "next")
+    fake_gpu(cluster, "mend", "node1", "0")
+    await_ready(cluster, space, "next")
+
+
+def health(cluster: Cluster, space: str, name: str) -> list[str]:
+    """What the kubelet says of the devices of a pod's container."""
+    (status,) = cluster.get("pod", name, "-n", space)["status"]["containerStatuses"]
+    found = [resource for entry in status.get("allocatedResourcesStatus", ()) for resource in entry["resources"]]
+    return [resource["health"] for resource in found]
+
+
+def test_a_broken_extended_resource_is_not_given_out_either(cluster: Cluster, space: str, mended: None) -> None:
+    fake_gpu(cluster, "break", "node3", "0")
+    until("node3 offers none", lambda: allocatable(cluster, "node3") == "0")
+    run(cluster, space, "plugin", claim=False)
+    await_unschedulable(cluster, space, "plugin")
+    fake_gpu(cluster, "mend", "node3", "0")
+    await_ready(cluster, space, "plugin")
+
+
+def test_what_a_device_reports_is_in_a_file_on_its_node(cluster: Cluster) -> None:
+    fake_gpu(cluster, "set", "node2", "0", "temperatureCelsius=91", "utilizationPercent=100")
+
+    def reading() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(on_node(cluster, "node2", "cat", "/run/verticalmodel-fake-gpu/devices.json"))
+        return found["devices"][0]
+
+    until("the reading is 91 degrees", lambda: reading()["temperatureCelsius"] == 91)
+    assert reading()["utilizationPercent"] == 100
+    assert reading()["uuid"] == uuid(cluster, "node2", 0)
+
+
+def test_a_killed_driver_works_again_and_forgets_no_claim(cluster: Cluster, space: str) -> None:
+    """The claim that the old pod prepared is taken back by the new one, and the next is prepared."""
+    template(cluster, space, L4)
+    run(cluster, space, "before")
+    await_ready(cluster, space, "before")
+    old = driver(cluster, "node1")
+    cluster.kubectl("delete", "pod", old, "-n", SYSTEM, "--force", "--grace-period=0", "--wait")
+    run(cluster, space, "after")
+    cluster.kubectl("rollout", "status", "daemonset/fake-gpu", "-n", SYSTEM, "--timeout=60s")
+    cluster.kubectl("delete", "pod", "before", "-n", space, "--wait")
+    await_ready(cluster, space, "after")
+    assert driver(cluster, "node1") != old
+    until("one CDI file is left", lambda: len(on_node(cluster, "node1", "ls", "/run/cdi").split()) == 1)
+
+
+def test_a_slice_that_was_deleted_or_edited_by_hand_is_published_again(cluster: Cluster) -> None:
+    before = slices(cluster)["node1"]
+    cluster.kubectl("delete", "resourceslice", before["metadata"]["name"])
+    until("the slice is there again", lambda: slices(cluster).get("node1", {}).get("spec") == before["spec"])
+    cluster.kubectl(
+        "patch", "resourceslice", before["metadata"]["name"], "--type=merge", "-p", '{"spec":{"devices":[]}}'
+    )
+    until("the slice has its devices again", lambda: slices(cluster)["node1"]["spec"] == before["spec"])
+
+
+def test_a_lost_socket_is_made_again(cluster: Cluster, space: str) -> None:
+    """What a kubelet's own cleaning, or a person's, takes away."""
+    for node, socket in (
+        ("node1", "/var/lib/kubelet/plugins_registry/gpu.nvidia.com-reg.sock"),
+        ("node3", "/var/lib/kubelet/device-plugins/nvidia-gpu.sock"),
+    ):
+        on_node(cluster, node, "rm", socket)
+        until(f"{socket} is there again", lambda at=(node, socket): exists(cluster, *at))
+    template(cluster, space, L4)
+    run(cluster, space, "dra")
+    run(cluster, space, "plugin", claim=False)
+    for name in ("dra", "plugin"):
+        await_ready(cluster, space, name)
+
+
+def test_a_restarted_kubelet_finds_both_plugins_again(cluster: Cluster, space: str) -> None:
+    """It empties the device plugins' folder and deletes the slices of its node when it starts."""
+    if cluster.name == "given":
+        pytest.skip("the kubelets of a given cluster are its owner's")
+    before = slices(cluster)["node1"]
+    for node in ("node1", "node3"):
+        restart_kubelet(LocalCluster.find(cluster.name), node)
+    until("the slice is there", lambda: slices(cluster).get("node1", {}).get("spec") == before["spec"])
+    until("node3 offers its device", lambda: allocatable(cluster, "node3") == "1")
+    template(cluster, space, L4)
+    run(cluster, space, "dra")
+    run(cluster, space, "plugin", claim=False)
+    for name in ("dra", "plugin"):
+        await_ready(cluster, space, name)
+
+
+def restart_kubelet(cluster: LocalCluster, node: str) -> None:
+    """Kill it and start it again; its pods run on."""
+    machine = cluster.layout.node(node)
+    running = machines.find(machine)
+    assert running
+    processes.end([machines.components(machine)["kubelet"]])
+    with locked(records.lock_path(cluster.name), timeout=60, remove=True) as hold:
+        workers.start_kubelet(cluster.layout, running, hold=hold)
+
+
+@pytest.mark.parametrize(("own", "allowed"), [("node1", True), ("node2", False)])
+def test_the_driver_of_one_node_cannot_speak_for_another(cluster: Cluster, own: str, allowed: bool) -> None:  # noqa: FBT001
+    """The slice of node1 from the account's token on node1 and on node2; the first is the control."""
+    name = slices(cluster)["node1"]["metadata"]["name"]
+    said = cluster.kubectl(
+        *("patch", "resourceslice", name, "--type=merge", "-p", '{"metadata":{"labels":{"touched":"yes"}}}'),
+        *("--dry-run=server", f"--as=system:serviceaccount:{SYSTEM}:fake-gpu"),
+        *("--as-group=system:authenticated", f"--as-user-extra=authentication.kubernetes.io/node-name={own}"),
+        check=False,
+    )
+    assert ("patched" in said, "of its own node only" in said) == (allowed, not allowed), said
