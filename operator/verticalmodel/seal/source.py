@@ -1,0 +1,39 @@
+"""Where an artifact's files come from, whatever the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from verticalmodel.seal.reasons import Reason, Refusal
+
+__all__ = ["Source", "truncated"]
+
+
+class Source(Protocol):
+    """Objects by name. Safe for use by several threads. Every method raises Refusal, with a reason of the source."""
+
+    fetchers: int
+    """How many fetches at once make sense; at least as many as there are processors to keep busy."""
+    unit_bytes: int
+    """The most bytes of one fetch."""
+
+    def small(self, name: str, limit: int) -> bytes:
+        """The first `limit` + 1 bytes of an object, or all of it where it is shorter."""
+
+    def size(self, name: str) -> int:
+        """Bytes of an object."""
+
+    def fetch(self, name: str, start: int, scratch: memoryview) -> memoryview:
+        """`len(scratch)` bytes from `start` on; in `scratch` or in memory of its own. Refusal(Truncated) for fewer."""
+
+    def plain_files(self, name: str) -> Mapping[str, str]:
+        """The object, or the objects of the folder, of this name: path within the artifact -> object name."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+
+def truncated(name: str, start: int, wanted: int, got: int) -> Refusal:
+    """An object ended early."""
+    return Refusal(Reason.TRUNCATED, f"{name} ends after {start + got} bytes, at least {start + wanted} were expected")
