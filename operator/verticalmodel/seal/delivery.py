@@ -18,13 +18,13 @@ from verticalmodel.seal.copying import copy_files, hash_files
 from verticalmodel.seal.credentials import Credentials
 from verticalmodel.seal.keyfile import read_key
 from verticalmodel.seal.listing import folder_digest
-from verticalmodel.seal.locating import Plain, SealedAt, identify, place
+from verticalmodel.seal.locating import Access, Plain, SealedAt, identify, place
 from verticalmodel.seal.manifest import Manifest, digest
 from verticalmodel.seal.progress import Progress
 from verticalmodel.seal.reasons import Reason, Refusal
 from verticalmodel.seal.report import Report
 from verticalmodel.seal.sizing import Limits, require_room
-from verticalmodel.seal.source import Source
+from verticalmodel.seal.source import Patience, Source
 from verticalmodel.seal.staging import Staging
 from verticalmodel.seal.unsealing import check_sizes, unseal_files
 from verticalmodel.seal.wrapping import KeyProvider
@@ -50,6 +50,7 @@ class Request:
     credentials: Path | None = None
     limits: Limits = field(default_factory=Limits)
     processors: int = 1
+    patience: Patience = field(default_factory=Patience)
 
 
 def deliver(request: Request, advanced: Callable[[int], None] = lambda _done: None) -> Report:
@@ -77,7 +78,8 @@ class _Delivery:
     def run(self) -> None:
         request = self._request
         key = read_key(request.key_file) if request.key_file else None
-        where = place(request.uri, request.mount, Credentials.read(request.credentials), request.processors)
+        credentials = Credentials.read(request.credentials)
+        where = place(request.uri, Access(request.mount, credentials, request.processors, request.patience))
         with Staging(request.target) as staging:
             found = identify(where, sealed_expected=key is not None)
             if isinstance(found, SealedAt):

@@ -55,8 +55,11 @@ class Folder:
 
     def plain_files(self, name: str) -> Mapping[str, str]:
         with self._opened(name) as handle:
-            if stat.S_ISREG(os.fstat(handle).st_mode):
+            mode = os.fstat(handle).st_mode
+            if stat.S_ISREG(mode):
                 return {name.rpartition("/")[2]: name}
+            if not stat.S_ISDIR(mode):
+                raise Refusal(Reason.SOURCE_INVALID, f"{name} is neither a file nor a folder")
             files = {path: f"{name}/{path}".lstrip("/") for path in _walk(handle, "")}
         if not files:
             raise Refusal(Reason.SOURCE_NOT_FOUND, f"{name or self._root} holds no file")

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from verticalmodel.seal.credentials import Credentials
 from verticalmodel.seal.folder import Folder
 from verticalmodel.seal.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, Manifest
 from verticalmodel.seal.reasons import Reason, Refusal
-from verticalmodel.seal.source import Source
+from verticalmodel.seal.source import Patience, Source
 
-__all__ = ["Place", "Plain", "SealedAt", "identify", "place"]
+__all__ = ["Access", "Place", "Plain", "SealedAt", "identify", "place"]
+
+
+@dataclass(frozen=True)
+class Access:
+    """What reaching a source may take."""
+
+    mount: Path | None = None
+    """Where the claim of a pvc:// URI is mounted."""
+    credentials: Credentials = field(default_factory=Credentials)
+    processors: int = 1
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(frozen=True)
@@ -39,21 +50,21 @@ class Plain:
     folder: bool
 
 
-def place(uri: str, mount: Path | None, credentials: Credentials, processors: int) -> Place:
-    """Where `uri` points: pvc://CLAIM/PATH below `mount`, https://, s3://, or a path. Raises Refusal(SourceInvalid)."""
+def place(uri: str, access: Access) -> Place:
+    """Where `uri` points: pvc://CLAIM/PATH, https://, s3://, or a local path. Raises Refusal(SourceInvalid)."""
     scheme, separator, rest = uri.partition("://")
     if not separator:
         path = Path(uri).absolute()
-        return Place(Folder(path.parent, processors), path.name)
+        return Place(Folder(path.parent, access.processors), path.name)
     if scheme == "pvc":
-        if mount is None:
+        if access.mount is None:
             raise Refusal(Reason.SOURCE_INVALID, f"source {uri}: the folder where the claim is mounted is not given")
-        return Place(Folder(mount, processors), _within(uri, rest.partition("/")[2]))
+        return Place(Folder(access.mount, access.processors), _within(uri, rest.partition("/")[2]))
     if scheme in {"https", "s3"}:
-        # Its library takes a tenth of a second to load, which a mounted claim need not wait for.
+        # Its library takes a while to load, which a mounted claim need not wait for.
         from verticalmodel.seal.remote import Remote, object_name  # noqa: PLC0415
 
-        return Place(Remote(uri, credentials), object_name(uri))
+        return Place(Remote(uri, access.credentials, access.patience), object_name(uri))
     raise Refusal(Reason.SOURCE_INVALID, f"source scheme {scheme!r} is not known; pvc, https and s3 are")
 
 

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore import exceptions as failures
-from obstore.store import ClientConfig, HTTPStore, RetryConfig, S3Store
+from obstore.store import HTTPStore, S3Store
 
 from verticalmodel.seal.credentials import Credentials
 from verticalmodel.seal.reasons import Reason, Refusal
 from verticalmodel.seal.segments import SEGMENT_BYTES
-from verticalmodel.seal.source import truncated
+from verticalmodel.seal.source import Patience, truncated
 
-__all__ = ["Patience", "Remote"]
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig  # known to type checkers only
+
+__all__ = ["Remote", "object_name"]
+
+T = TypeVar("T")
 
 _MAX_CAUSE = 400
 # obstore appends a dump of its structures to the sentence.
 _DUMP = "\n\nDebug source"
-
-
-class Patience:
-    """How long a silent or failing server is waited for."""
-
-    connect = timedelta(seconds=10)
-    read = timedelta(seconds=20)
-    request = timedelta(minutes=5)
-    retries = 8
-    all_retries = timedelta(minutes=3)
 
 
 class Remote:
@@ -42,12 +38,12 @@ class Remote:
     fetchers = 8
     unit_bytes = 2 * SEGMENT_BYTES
 
-    def __init__(self, uri: str, credentials: Credentials, patience: type[Patience] = Patience) -> None:
+    def __init__(self, uri: str, credentials: Credentials, patience: Patience) -> None:
         """For an https:// or s3:// URI, of which only the origin or bucket matters. Raises Refusal(SourceInvalid)."""
-        self._credentials = credentials
+        self._credentials, self._patience = credentials, patience
         self.origin = _origin(uri)
         client = _client(credentials, patience)
-        retry: RetryConfig = {"max_retries": patience.retries, "retry_timeout": patience.all_retries}
+        retry: RetryConfig = {"max_retries": patience.retries, "retry_timeout": patience.total}
         try:
             self._store: Any = (
                 _bucket(self.origin, credentials, client, retry)
@@ -58,19 +54,36 @@ class Remote:
             raise Refusal(Reason.SOURCE_INVALID, f"{self.origin}: {self._cause(error)}") from None
 
     def small(self, name: str, limit: int) -> bytes:
-        with self._refusing(name):
-            return bytes(obstore.get(self._store, name).bytes()) if self.size(name) <= limit else b""
+        size = min(self.size(name), limit + 1)
+        return bytes(self.fetch(name, 0, memoryview(bytearray(size)))) if size else b""
 
     def size(self, name: str) -> int:
-        with self._refusing(name):
-            return obstore.head(self._store, name)["size"]
+        return self._persistently(name, lambda: obstore.head(self._store, name)["size"])
 
     def fetch(self, name: str, start: int, scratch: memoryview) -> memoryview:
-        with self._refusing(name):
-            body = memoryview(obstore.get_range(self._store, name, start=start, length=len(scratch)))
-        if len(body) < len(scratch):
-            raise truncated(name, start, len(scratch), len(body))
+        wanted = len(scratch)
+        body = self._persistently(
+            name, lambda: memoryview(obstore.get_range(self._store, name, start=start, length=wanted))
+        )
+        if len(body) < wanted:
+            raise truncated(name, start, wanted, len(body))
         return body
+
+    def _persistently(self, name: str, ask: Callable[[], T]) -> T:
+        """What `ask` answers. The library retries requests, but resumes a body that breaks off only where the server
+        names versions (ETag): so the whole is asked again as well.
+        """
+        deadline = time.monotonic() + self._patience.total.total_seconds()
+        pause = 0.2
+        while True:
+            try:
+                with self._refusing(name):
+                    return ask()
+            except Refusal as refusal:
+                if refusal.reason is not Reason.SOURCE_UNREACHABLE or time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (spreads load, protects nothing)
+            pause = min(2 * pause, 10)
 
     def plain_files(self, name: str) -> Mapping[str, str]:
         """One object: neither protocol's folders are listed."""
@@ -88,9 +101,9 @@ class Remote:
         where = f"{self.origin}/{name}"
         try:
             yield
-        except failures.NotFoundError:
+        except (failures.NotFoundError, FileNotFoundError):
             raise Refusal(Reason.SOURCE_NOT_FOUND, f"{where} does not exist") from None
-        except (failures.PermissionDeniedError, failures.UnauthenticatedError) as error:
+        except (failures.PermissionDeniedError, failures.UnauthenticatedError, PermissionError) as error:
             raise Refusal(Reason.SOURCE_DENIED, f"{where}: {self._cause(error)}") from None
         except (failures.BaseError, OSError) as error:
             raise Refusal(Reason.SOURCE_UNREACHABLE, f"{where}: {self._cause(error)}") from None
@@ -120,10 +133,10 @@ def _origin(uri: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _client(credentials: Credentials, patience: type[Patience]) -> ClientConfig:
+def _client(credentials: Credentials, patience: Patience) -> ClientConfig:
     options: ClientConfig = {
         "connect_timeout": patience.connect,
-        "read_timeout": patience.read,
+        "read_timeout": patience.silence,
         "timeout": patience.request,
         "user_agent": "verticalmodel-unseal",
     }

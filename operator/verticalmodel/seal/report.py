@@ -68,12 +68,10 @@ def encode(report: Report) -> bytes:
         "outcome": "Succeeded" if report.succeeded else "Refused",
         "bytesPerSecond": round(report.bytes_per_second),
     }
-    text = _json(derived | wire)
-    surplus = len(text) - MAX_REPORT_BYTES
-    if surplus > 0:
-        # A character may be six bytes of JSON, and is never less than one.
-        kept = max(0, len(report.message) - surplus)
-        text = _json(derived | wire | {"message": report.message[:kept]})
+    message = report.message
+    # A character is one to twelve bytes of JSON.
+    while len(text := _json(derived | wire | {"message": message})) > MAX_REPORT_BYTES:
+        message = message[: len(message) * 3 // 4]
     return text
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from verticalmodel.seal.reasons import Reason, Refusal
 
-__all__ = ["Source", "truncated"]
+__all__ = ["Patience", "Source", "truncated"]
 
 
 class Source(Protocol):
@@ -32,6 +34,19 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a silent or failing server is waited for."""
+
+    connect: timedelta = timedelta(seconds=10)
+    silence: timedelta = timedelta(seconds=20)
+    request: timedelta = timedelta(minutes=5)
+    retries: int = 8
+    """Of one request, before any of its body has come."""
+    total: timedelta = timedelta(minutes=3)
+    """Of one range, with all its requests."""
 
 
 def truncated(name: str, start: int, wanted: int, got: int) -> Refusal:
