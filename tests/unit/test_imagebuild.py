@@ -15,7 +15,7 @@ from imagebuild.context import content_tag, freeze
 from imagebuild.store import KEPT_ARCHIVES, KEPT_SECONDS, Built, Store
 from installation import ROOT
 
-LOCKS = {name: ROOT / f"requirements/{name}.txt" for name in ("operator", "serving", "guard", "sample-model")}
+LOCKS = {name: ROOT / f"requirements/{name}.txt" for name in ("operator", "serving", "guard", "unseal", "sample-model")}
 
 
 class Recorder:
