@@ -28,6 +28,29 @@ class Platform:
 
 
 @dataclass(frozen=True)
+class NodeGpu:
+    """A GPU as its node offers it: by ResourceSlice, or by the labels beside the device plugin's resource."""
+
+    product: str
+    memory_bytes: int
+    capability: tuple[int, int]
+    """CUDA compute capability; (0, 0) where nobody says."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """What a node offers to GPU models."""
+
+    name: str
+    ready: bool
+    cordoned: bool
+    devices: tuple[NodeGpu, ...] = ()
+    """Published for dynamic resource allocation."""
+    plugin_devices: tuple[NodeGpu, ...] = ()
+    """Offered by the device plugin."""
+
+
+@dataclass(frozen=True)
 class Pin:
     """A pinned pod template: what the model's pods are made of until the user takes an update (DESIGN section 5)."""
 
@@ -38,6 +61,8 @@ class Pin:
     template: Mapping[str, Any]
     extras: Mapping[str, Any] = field(default_factory=dict)
     """Data of the content-named ConfigMap that the template mounts."""
+    claim: Mapping[str, Any] | None = None
+    """Name and spec of the content-named ResourceClaimTemplate that the template claims by."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +76,8 @@ class Facts:
     """The newest pinned template of this model, whatever its key."""
     occupied: frozenset[str] = frozenset()
     """`Kind/name` of objects that bear a child's name and are not ours."""
+    device_classes: frozenset[str] = frozenset()
+    """Names of the DeviceClasses."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +112,8 @@ class ObservedPod:
     containers: tuple[ObservedContainer, ...]
     """Every container that runs beside the workload: regular, sidecar and ephemeral ones."""
     created_at: datetime | None = None
+    unscheduled: str = ""
+    """Why the scheduler has found no node so far, in its own words."""
 
     @property
     def serving(self) -> bool:

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
+from verticalmodel import refusals
 from verticalmodel.api import names
+from verticalmodel.api.gpu import Gpu
+from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.modelruntime import ModelRuntimeSpec
 from verticalmodel.api.operatingstandard import OperatingStandard
+from verticalmodel.api.pod_options import PodOptions
 from verticalmodel.api.schema import parse_quantity
-from verticalmodel.api.verticalmodel import LabelSelector, VerticalModel
+from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.evidence import sha256_of
 from verticalmodel.facts import Facts, Platform
+from verticalmodel.gpus import GpuRequest, by_claim, looser, resolve
+from verticalmodel.refusals import Refusal
 
 MODEL_MOUNT = "/mnt/models"
 COLD_START_MEASURE = "cold-start"
 _DEFAULT_BUDGET_SECONDS = 300
-
-
-class RefusalReason(StrEnum):
-    """Why a model cannot be planned; the reason of Accepted=False."""
-
-    RUNTIME_NOT_FOUND = "RuntimeNotFound"
-    STANDARD_NOT_FOUND = "StandardNotFound"
-    FORMAT_NOT_SUPPORTED = "FormatNotSupported"
-    DIGEST_NOT_VERIFIABLE = "DigestNotVerifiable"
-    NAME_TAKEN = "NameTaken"
-    LOOSER_THAN_STANDARD = "LooserThanStandard"
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why nothing was changed. The message names the field, its value and what is allowed."""
-
-    reason: RefusalReason
-    message: str
+_POD_FIELDS = ("runtime", "source", "resources", "startup", "pod", "update")
 
 
 @dataclass(frozen=True)
@@ -62,6 +49,10 @@ class Plan:
     memory: str
     start_budget_seconds: int
     restarts_on_overrun: bool
+    gpus: GpuRequest | None
+    pod: PodOptions
+    surge: bool
+    """Whether a rollout starts new pods before it stops old ones."""
     clients: LabelSelector
     """Namespaces whose pods may connect."""
     pin_key: str
@@ -72,37 +63,17 @@ def plan(model: VerticalModel, facts: Facts) -> Plan | Refusal:
     """The model's plan, or the first reason why there is none."""
     runtime, standard = facts.runtime, facts.standard
     if runtime is None:
-        return Refusal(
-            RefusalReason.RUNTIME_NOT_FOUND,
-            f"spec.runtime.name: there is no ModelRuntime {model.spec.runtime.name!r}; "
-            "`kubectl get modelruntimes` lists what there is",
-        )
+        return refusals.no_runtime(model)
     if standard is None:
-        return Refusal(
-            RefusalReason.STANDARD_NOT_FOUND,
-            f"spec.standard.name: there is no OperatingStandard {model.spec.standard.name!r}; "
-            "`kubectl get operatingstandards` lists what there is",
-        )
-    if model.spec.source.format not in runtime.spec.formats:
-        return Refusal(
-            RefusalReason.FORMAT_NOT_SUPPORTED,
-            f"spec.source.format: runtime {runtime.metadata.name!r} does not load {model.spec.source.format!r}; "
-            f"it loads {', '.join(runtime.spec.formats)}",
-        )
-    if model.spec.source.digest is not None:
-        return Refusal(
-            RefusalReason.DIGEST_NOT_VERIFIABLE,
-            f"spec.source.digest: {model.spec.source.digest!r} cannot be verified for a pvc:// source by this version; "
-            "serving unverified content under a digest would be a lie, so leave the field out",
-        )
-    if facts.occupied:
-        return Refusal(
-            RefusalReason.NAME_TAKEN,
-            f"metadata.name: {', '.join(sorted(facts.occupied))} exists in namespace "
-            f"{model.metadata.namespace!r} and belongs to somebody else; rename the model or remove that object",
-        )
+        return refusals.no_standard(model)
+    refusal = refusals.source(model, runtime) or refusals.name(model, facts.occupied)
+    if refusal is not None:
+        return refusal
     budget = start_budget(model, standard)
-    return budget if isinstance(budget, Refusal) else _resolved(model, facts.platform, runtime.spec, budget)
+    gpus = gpu_request(model.spec.resources.gpu, standard, facts.device_classes)
+    if isinstance(budget, Refusal):
+        return budget
+    return gpus if isinstance(gpus, Refusal) else _resolved(model, facts.platform, runtime.spec, budget, gpus)
 
 
 def start_budget(model: VerticalModel, standard: OperatingStandard) -> int | Refusal:
@@ -111,24 +82,40 @@ def start_budget(model: VerticalModel, standard: OperatingStandard) -> int | Ref
     limit = math.floor(min(limits)) if limits else _DEFAULT_BUDGET_SECONDS
     wish = model.spec.startup.budget_seconds
     if wish is not None and limits and wish > limit:
-        return Refusal(
-            RefusalReason.LOOSER_THAN_STANDARD,
-            f"spec.startup.budgetSeconds: {wish} is looser than the {limit} seconds of "
-            f"{standard.metadata.name!r}; a model may be stricter, never looser",
+        return refusals.looser(
+            f"spec.startup.budgetSeconds: {wish} is looser than the {limit} seconds of {standard.metadata.name!r}"
         )
     return limit if wish is None else wish
+
+
+def gpu_request(
+    wish: Gpu | None, standard: OperatingStandard, device_classes: frozenset[str]
+) -> GpuRequest | Refusal | None:
+    """What the pods need of GPUs; None for a model without."""
+    if wish is None:
+        return None
+    objection = looser(wish, standard)
+    if objection:
+        return refusals.looser(objection)
+    claimed = by_claim(wish, device_classes)
+    if claimed is None:
+        return refusals.no_device_class()
+    return resolve(wish, standard, by_claim=claimed)
 
 
 def pin_key(model: VerticalModel) -> str:
     """Hash of the part of the spec that pods are made of.
 
     Scaling, suspending, granting access or naming another standard changes no pod, so they take no update either.
+    Fields at their default are left out: one that a newer operator adds must not restart what runs.
     """
-    spec = model.spec.wire()
-    return sha256_of({field: spec[field] for field in ("runtime", "source", "resources", "startup", "update")})
+    spec = model.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    return sha256_of({field: spec[field] for field in _POD_FIELDS if field in spec})
 
 
-def _resolved(model: VerticalModel, platform: Platform, runtime: ModelRuntimeSpec, budget: int) -> Plan:
+def _resolved(
+    model: VerticalModel, platform: Platform, runtime: ModelRuntimeSpec, budget: int, gpus: GpuRequest | None
+) -> Plan:
     claim, _, path = model.spec.source.uri.removeprefix("pvc://").partition("/")
     own_namespace = LabelSelector(match_labels={"kubernetes.io/metadata.name": model.metadata.namespace})
     # The API server has checked the quantities; parsing them here makes a broken one fail in the pure core.
@@ -145,6 +132,9 @@ def _resolved(model: VerticalModel, platform: Platform, runtime: ModelRuntimeSpe
         memory=model.spec.resources.memory,
         start_budget_seconds=budget,
         restarts_on_overrun=model.spec.startup.enforcement == "Enforce",
+        gpus=gpus,
+        pod=model.spec.pod,
+        surge=gpus is None if model.spec.rollout.surge is None else model.spec.rollout.surge,
         clients=model.spec.access.namespace_selector or own_namespace,
         pin_key=pin_key(model),
     )

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from verticalmodel.api import conditions
-from verticalmodel.facts import ObservedPod
+from verticalmodel.facts import Node, ObservedPod
 from verticalmodel.judge.verdict import Rollup
-from verticalmodel.plan import Plan, Refusal
+from verticalmodel.node_fit import lacks
+from verticalmodel.plan import Plan
+from verticalmodel.refusals import Refusal
 
 
 def accepted(planned: Plan | Refusal) -> Rollup:
@@ -18,9 +20,16 @@ def accepted(planned: Plan | Refusal) -> Rollup:
     return Rollup(conditions.ACCEPTED, "True", "Planned", "")
 
 
-def progressing(plan: Plan, digest: str, pods: Sequence[ObservedPod], now: datetime) -> Rollup:
-    """Whether pods still come, go or start; False/StartOverBudget where one takes longer than its start budget."""
+def progressing(plan: Plan, digest: str, pods: Sequence[ObservedPod], nodes: Sequence[Node], now: datetime) -> Rollup:
+    """Whether pods still come, go or start.
+
+    True/Unschedulable where a pod has no node, with what each node lacks; False/StartOverBudget where one takes longer
+    than its start budget.
+    """
     alive = [pod for pod in pods if pod.serving]
+    homeless = [pod for pod in alive if pod.unscheduled]
+    if homeless:
+        return Rollup(conditions.PROGRESSING, "True", "Unschedulable", _homeless(plan, homeless, nodes))
     late = [pod.name for pod in alive if not pod.ready and overruns_at(plan, pod) <= now]
     if late:
         return Rollup(
@@ -38,6 +47,11 @@ def progressing(plan: Plan, digest: str, pods: Sequence[ObservedPod], now: datet
     return Rollup(conditions.PROGRESSING, "False", "Complete", "")
 
 
+def _homeless(plan: Plan, pods: Sequence[ObservedPod], nodes: Sequence[Node]) -> str:
+    words = f"no node for {', '.join(pod.name for pod in pods)}: {pods[0].unscheduled.rstrip('.')}"
+    return f"{words}. GPUs by node: {lacks(plan.gpus, nodes)}" if plan.gpus is not None and nodes else words
+
+
 def overruns_at(plan: Plan, pod: ObservedPod) -> datetime:
     """When a pod that is still not ready has used up its start budget, counted from its creation."""
     if pod.created_at is None:
@@ -50,6 +64,15 @@ def waiting(message: str) -> tuple[Rollup, Rollup]:
     return (
         Rollup(conditions.PROGRESSING, "True", "Waiting", message),
         Rollup(conditions.UPDATE_PENDING, "Unknown", "Waiting", message),
+    )
+
+
+def child_refused(message: str) -> tuple[Rollup, Rollup]:
+    """Progressing and UpdatePending while the API server refuses a child; what runs keeps running."""
+    text = f"the API server refuses a child, and it is tried again: {message}"
+    return (
+        Rollup(conditions.PROGRESSING, "False", "ChildRefused", text),
+        Rollup(conditions.UPDATE_PENDING, "Unknown", "ChildRefused", "see Progressing"),
     )
 
 

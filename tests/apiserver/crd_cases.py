@@ -110,6 +110,45 @@ CASES = {
         {"no key": "a"},
         ("the keys of matchLabels must be label keys, for example team or example.com/team",),
     ),
+    "a gpu has the memory of clause 1": Case(
+        "VerticalModel",
+        ("spec", "resources", "gpu", "memory"),
+        "24G",
+        "23.9G",
+        ("memory is 23.9G, it must be at least 24G",),
+    ),
+    "a gpu is allocated in one of three ways": Case(
+        "VerticalModel",
+        ("spec", "resources", "gpu", "allocation"),
+        "DRA",
+        "dra",
+        ('"dra"', '"Auto", "DRA", "DevicePlugin"'),
+    ),
+    **{
+        f"{field} of the pods leave the operator's alone": Case(
+            "VerticalModel",
+            ("spec", "pod", field),
+            {"example.com/model": "a"},
+            {"verticalmodel.io/model": "a"},
+            (f"{field} must not hold verticalmodel.io/",),
+        )
+        for field in ("labels", "annotations")
+    },
+    "a node is selected by label keys": Case(
+        "VerticalModel",
+        ("spec", "pod", "nodeSelector"),
+        {"kubernetes.io/arch": "amd64"},
+        {"no key": "a"},
+        ("the keys of nodeSelector must be label keys",),
+    ),
+    "a model's variables are not the operator's": Case(
+        "VerticalModel",
+        ("spec", "pod", "env", 0, "name"),
+        "MY_PORT",
+        "SERVER_PORT",
+        ("env must not set any of", "the operator sets them"),
+        "spec.pod.env",
+    ),
     "a port is above 1023 and not the guard's": Case(
         "ModelRuntime", ("spec", "port"), 8444, 8443, ("port 8443 belongs to the guard; choose another",)
     ),

@@ -49,13 +49,61 @@ def model(namespace: str, name: str = "breast-screening") -> Wire:
             "source": {"uri": "pvc://models/breast/1", "digest": DIGEST, "format": "onnx"},
             "replicas": 2,
             "suspend": False,
-            "resources": {"cpu": "500m", "memory": "1Gi"},
+            "resources": {
+                "cpu": "500m",
+                "memory": "1Gi",
+                "gpu": {
+                    "count": 2,
+                    "memory": "24G",
+                    "mixedPrecision": True,
+                    "allocation": "DevicePlugin",
+                    "sharing": "Exclusive",
+                },
+            },
             "startup": {"budgetSeconds": 240, "enforcement": "Report"},
             "access": {"namespaceSelector": {"matchLabels": {"team": "radiology"}, "matchExpressions": [requirement]}},
+            "pod": _pod_options(),
+            "rollout": {"surge": True},
             "standard": {"name": names.DEFAULT_STANDARD},
             "update": "2026-11",
         },
     )
+
+
+def _pod_options() -> Wire:
+    near = {
+        "labelSelector": {
+            "matchLabels": {"team": "radiology"},
+            "matchExpressions": [{"key": "example.com/team", "operator": "In", "values": ["radiology"]}],
+        },
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    term = {"matchExpressions": [{"key": "rack", "operator": "In", "values": ["1"]}]}
+    pods = {
+        "requiredDuringSchedulingIgnoredDuringExecution": [near],
+        "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "podAffinityTerm": near}],
+    }
+    return {
+        "labels": {"team": "radiology"},
+        "annotations": {"example.com/owner": "radiology"},
+        "nodeSelector": {"zone": "a"},
+        "tolerations": [
+            {"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 60}
+        ],
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]},
+                "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": term}],
+            },
+            "podAffinity": pods,
+            "podAntiAffinity": pods,
+        },
+        "priorityClassName": "high",
+        "runtimeClassName": "kata",
+        "imagePullSecrets": [{"name": "registry"}],
+        "env": [{"name": "OMP_NUM_THREADS", "value": "1"}],
+        "extraArgs": ["--verbose"],
+    }
 
 
 def runtime(name: str = "sample-runtime") -> Wire:

@@ -15,10 +15,10 @@ from apiserver.kubectl import apply_crds
 from apiserver.objects import OBJECT_MISSING, Wire, changed
 from verticalmodel.api import names
 from verticalmodel.api.evidence import EvidenceSpec
+from verticalmodel.api.model_spec import VerticalModelSpec
 from verticalmodel.api.modelruntime import ModelRuntimeSpec
 from verticalmodel.api.operatingstandard import OperatingStandardSpec
 from verticalmodel.api.schema import parse_quantity
-from verticalmodel.api.verticalmodel import VerticalModelSpec
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import ApiError, Invalid
 from verticalmodel.kube.resources import (

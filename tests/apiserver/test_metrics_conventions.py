@@ -32,7 +32,6 @@ def test_promtool_accepts_every_metric() -> None:
     metrics.worked(0.1, "success")
     metrics.waited(0.1)
     metrics.retried()
-    metrics.wrote("Deployment", "apply")
     metrics.requested("get", "pods", "200", 0.1)
     metrics.conditions(Key("d", "a"), {"Ready": "True"})
     assert lint(generate_latest(metrics.registry)) == (0, "")

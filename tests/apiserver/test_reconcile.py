@@ -23,6 +23,7 @@ from verticalmodel.kube.resources import Key, Resource
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
 from verticalmodel.shell.children import BY_KIND
+from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.issuer import new_authority
 from verticalmodel.shell.reconcile import Reconciler
 from verticalmodel.standard import manifest as edition
@@ -39,6 +40,14 @@ RUNTIME = {
 }
 
 
+DEVICE_CLASS = {
+    "apiVersion": resources.DEVICE_CLASSES.api_version,
+    "kind": "DeviceClass",
+    "metadata": {"name": names.GPU_DEVICE_CLASS},
+    "spec": {"selectors": [{"cel": {"expression": "device.driver == 'gpu.nvidia.com'"}}]},
+}
+
+
 @dataclass
 class World:
     """A namespace, one operator's rooms around it, and a count of the writes they make."""
@@ -51,11 +60,16 @@ class World:
     writes: list[str] = field(default_factory=list)
 
     async def create(self, name: str = "m", **spec: Any) -> Key:
+        defaults = {
+            "runtime": {"name": "test-runtime"},
+            "source": {"uri": "pvc://claim/model.onnx"},
+            "resources": {"gpu": {}},  # so that every kind of child is there
+        }
         body = {
             "apiVersion": names.API_VERSION,
             "kind": "VerticalModel",
             "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {"runtime": {"name": "test-runtime"}, "source": {"uri": "pvc://claim/model.onnx"}, **spec},
+            "spec": {**defaults, **spec},
         }
         await self.user.apply(resources.VERTICAL_MODELS, body, manager="user")
         return Key(self.namespace, name)
@@ -137,7 +151,12 @@ async def operator_in(kubeconfig: Path, namespace: str, platform: Platform = PLA
         caches = Caches(api, lambda _: None)
         certificates = Certificates(api, new_authority(datetime.now(UTC)), "cluster.local", lambda: datetime.now(UTC))
         reconciler = Reconciler(
-            api=api, caches=caches, platform=platform, certificates=certificates, clock=lambda: datetime.now(UTC)
+            api=api,
+            caches=caches,
+            platform=platform,
+            certificates=certificates,
+            recorder=EventRecorder(api, "replica-1"),
+            clock=lambda: datetime.now(UTC),
         )
         async with running([asyncio.create_task(informer.run()) for informer in caches.informers()]):
             async with asyncio.timeout(20):
@@ -157,6 +176,7 @@ async def kinds(apiserver: Path) -> Path:
             name = (await user.apply(crds, yaml.safe_load(path.read_text())))["metadata"]["name"]
             await established(user, crds, name)
         await user.apply(resources.MODEL_RUNTIMES, RUNTIME)
+        await user.apply(resources.DEVICE_CLASSES, DEVICE_CLASS)
         await user.apply(resources.OPERATING_STANDARDS, edition(names.DEFAULT_STANDARD))
     return apiserver
 
@@ -375,6 +395,47 @@ async def test_a_wrong_runtime_is_a_condition_and_the_way_back_works(world: Worl
     await world.create()
     model = await world.settle(key)
     assert condition(model, "Accepted") == ("True", "Planned")
+
+
+async def test_a_change_between_true_and_false_is_told_once_as_an_event(world: World) -> None:
+    key = await world.create()
+    await world.settle(key)
+    assert await told(world) == [], "nothing changed for the worse or the better yet"
+    await world.create(runtime={"name": "nowhere"})
+    await world.settle(key)
+    await world.create()
+    model = await world.settle(key)
+    assert await told(world) == [
+        ("Accepted", "Warning", "RuntimeNotFound", model["metadata"]["uid"]),
+        ("Accepted", "Normal", "Planned", model["metadata"]["uid"]),
+    ]
+
+
+async def told(world: World) -> list[tuple[str, ...]]:
+    """Every Event about the model, oldest first."""
+    listed = (await world.user.list(resources.EVENTS, world.namespace)).items
+    about = [one for one in listed if one["regarding"]["kind"] == "VerticalModel"]
+    about.sort(key=lambda one: one["eventTime"])
+    return [(one["action"], one["type"], one["reason"], one["regarding"]["uid"]) for one in about]
+
+
+async def test_a_child_that_the_server_refuses_is_a_condition_with_its_reason_and_the_way_back_works(
+    world: World,
+) -> None:
+    """The CRD cannot know every rule of core/v1: one value too many for Gt is refused when the Deployment is made."""
+    requirement = {"key": "rack", "operator": "Gt", "values": ["1", "2"]}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [requirement]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    key = await world.create(pod={"affinity": affinity})
+    model = await world.settle(key)
+    assert condition(model, "Progressing") == ("False", "ChildRefused")
+    assert condition(model, "Accepted") == ("True", "Planned")
+    [said] = [one["message"] for one in model["status"]["conditions"] if one["type"] == "Progressing"]
+    assert "matchExpressions[0].values: " in said
+    await world.create()
+    model = await world.settle(key)
+    assert condition(model, "Progressing") == ("True", "RollingOut")
+    assert len(await world.children("Deployment")) == 1
 
 
 async def test_children_of_a_previous_model_of_the_name_are_waited_for(world: World) -> None:

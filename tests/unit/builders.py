@@ -12,10 +12,11 @@ from verticalmodel import evidence as chain
 from verticalmodel import standard as editions
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Evidence, EvidenceMeta, EvidenceSpec, Head, Subject
+from verticalmodel.api.model_spec import RuntimeRef, Source, VerticalModelSpec
 from verticalmodel.api.modelruntime import ClusterMeta
 from verticalmodel.api.operatingstandard import Clause, OperatingStandard, OperatingStandardSpec
 from verticalmodel.api.schema import parse_quantity
-from verticalmodel.api.verticalmodel import OwnMeta, RuntimeRef, Source, VerticalModel, VerticalModelSpec
+from verticalmodel.api.verticalmodel import OwnMeta, VerticalModel
 from verticalmodel.facts import Observed, ObservedContainer, ObservedPod, ObservedService
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -13,8 +13,9 @@ from generation.artifacts import KINDS
 from verticalmodel.api import names, re2, verticalmodel
 from verticalmodel.api.crd import compile_crd
 from verticalmodel.api.defaulting import expand
+from verticalmodel.api.model_spec import VerticalModelSpec
 from verticalmodel.api.schema import KindInfo, Object, PrinterColumn, cel
-from verticalmodel.api.verticalmodel import VerticalModel, VerticalModelSpec
+from verticalmodel.api.verticalmodel import VerticalModel
 
 every_kind = pytest.mark.parametrize("module", KINDS, ids=lambda module: module.KIND.kind)
 

@@ -12,12 +12,7 @@ from hypothesis import strategies as st
 
 from unit.builders import DIGEST, EDITION, NOW, good_world
 from verticalmodel.api.conditions import ClauseReason, Condition
-from verticalmodel.api.verticalmodel import (
-    CertificateStatus,
-    ClauseStatus,
-    Start,
-    VerticalModelStatus,
-)
+from verticalmodel.api.model_status import CertificateStatus, ClauseStatus, Start, VerticalModelStatus
 from verticalmodel.judge.judge import judge
 from verticalmodel.judge.merge import ROLLUP_TYPES, Seen, merge, next_look
 from verticalmodel.judge.ready import ready

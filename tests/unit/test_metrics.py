@@ -68,14 +68,12 @@ def test_a_replica_that_no_longer_leads_tells_nothing_of_models() -> None:
     assert series(metrics, "leader") == {"verticalmodel_leader": 0.0}
 
 
-def test_work_writes_and_requests_are_counted() -> None:
+def test_work_and_requests_are_counted() -> None:
     metrics = Metrics("1")
     metrics.worked(0.02, "success")
     metrics.worked(0.02, "error")
     metrics.waited(0.001)
     metrics.retried()
-    metrics.wrote("Deployment", "apply")
-    metrics.wrote("Deployment", "apply")
     metrics.requested("get", "pods", "200", 0.01)
     metrics.requested("watch", "pods", "200", 400.0)
     assert series(metrics, "reconcile_duration_seconds_count") == {
@@ -83,9 +81,6 @@ def test_work_writes_and_requests_are_counted() -> None:
         'verticalmodel_reconcile_duration_seconds_count{outcome="error"}': 1.0,
     }
     assert series(metrics, "reconcile_retries") == {"verticalmodel_reconcile_retries_total": 1.0}
-    assert series(metrics, "object_writes") == {
-        'verticalmodel_object_writes_total{kind="Deployment",operation="apply"}': 2.0
-    }
     assert series(metrics, "api_request_duration_seconds_count") == {
         'verticalmodel_api_request_duration_seconds_count{code="200",resource="pods",verb="get"}': 1.0
     }

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.modelruntime import ModelRuntime
 from verticalmodel.api.operatingstandard import OperatingStandard
-from verticalmodel.api.verticalmodel import LabelSelector, VerticalModel
+from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.facts import Facts, Platform
-from verticalmodel.plan import Plan, Refusal, RefusalReason, pin_key, plan
+from verticalmodel.plan import Plan, pin_key, plan
+from verticalmodel.refusals import Refusal, RefusalReason
 
+KEY_OF_THE_SMALLEST = "sha256:aee5087f3d51fa75cf8cb4cabf4a269a9fe779921ae480e80fd02dc8993bdc32"
 PLATFORM = Platform(guard_image="guard:1", version="0.1.0")
 RUNTIME = ModelRuntime.model_validate(
     {"metadata": {"name": "oip-onnx"}, "spec": {"image": "serving:1", "command": ["serve"], "formats": ["onnx"]}}
@@ -132,7 +135,17 @@ def test_scaling_suspending_and_granting_access_ask_for_no_new_pods(change: dict
         {"startup": {"enforcement": "Report"}},
         {"update": "take it"},
         {"runtime": {"name": "other"}},
+        {"resources": {"gpu": {}}},
+        {"pod": {"labels": {"team": "a"}}},
     ],
 )
 def test_what_pods_are_made_of_asks_for_new_pods(change: dict[str, Any]) -> None:
     assert pin_key(model(**change)) != pin_key(model())
+
+
+def test_the_key_of_the_smallest_model_is_the_same_in_every_version() -> None:
+    """A field that a newer operator adds, or a default that it writes into stored objects, must restart nothing."""
+    explicit = model(
+        resources={"cpu": "1", "memory": "1Gi"}, startup={"enforcement": "Enforce"}, update="", pod={"env": []}
+    )
+    assert pin_key(explicit) == pin_key(model()) == KEY_OF_THE_SMALLEST

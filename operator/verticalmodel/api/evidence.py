@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from verticalmodel.api.modelruntime import ClusterMeta
-from verticalmodel.api.schema import AwareDatetime, KindInfo, Object, PrinterColumn, cel, list_map, validations
-from verticalmodel.api.verticalmodel import Digest
+from verticalmodel.api.schema import AwareDatetime, Digest, KindInfo, Object, PrinterColumn, cel, list_map, validations
 
 Short = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 

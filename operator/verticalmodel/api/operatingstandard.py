@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from verticalmodel.api.conditions import Condition
+from verticalmodel.api.model_status import ClauseStatus
 from verticalmodel.api.modelruntime import ClusterMeta
 from verticalmodel.api.schema import KindInfo, Object, PrinterColumn, cel, list_map, validations
-from verticalmodel.api.verticalmodel import ClauseStatus
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Paragraph = Annotated[str, StringConstraints(min_length=1, max_length=4096)]

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 __all__ = [
     "AwareDatetime",
+    "Digest",
     "DnsLabel",
     "KindInfo",
     "Object",
@@ -67,6 +68,7 @@ def list_set() -> dict[str, Any]:
     return {"x-kubernetes-list-type": "set"}
 
 
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[a-f0-9]{64}$", max_length=71)]
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 
 _QUANTITY = re.compile(r"^([+-]?[0-9]+(?:\.[0-9]*)?|\.[0-9]+)((?:[KMGTPE]i)|[numkMGTPE]|[eE][+-]?[0-9]+)?$")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 from verticalmodel.api import conditions as types
 from verticalmodel.api.conditions import Condition
-from verticalmodel.api.verticalmodel import CertificateStatus, ClauseStatus, Start, VerticalModelStatus
+from verticalmodel.api.model_status import CertificateStatus, ClauseStatus, Start, VerticalModelStatus
 from verticalmodel.judge.rollup import met, valid_until
 from verticalmodel.judge.verdict import Rollup, Verdict, bounded
 

@@ -16,6 +16,7 @@ __all__ = [
     "CONFIG_MAPS",
     "CONTROLLER_REVISIONS",
     "DEPLOYMENTS",
+    "DEVICE_CLASSES",
     "ENDPOINT_SLICES",
     "EVENTS",
     "EVIDENCES",
@@ -28,6 +29,8 @@ __all__ = [
     "PERSISTENT_VOLUME_CLAIMS",
     "PODS",
     "REPLICA_SETS",
+    "RESOURCE_CLAIM_TEMPLATES",
+    "RESOURCE_SLICES",
     "SECRETS",
     "SERVICES",
     "SERVICE_ACCOUNTS",
@@ -104,6 +107,11 @@ CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions", namespaced=
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", namespaced=True, kind="NetworkPolicy")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", namespaced=True, kind="EndpointSlice")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True, kind="Lease")
+DEVICE_CLASSES = Resource("resource.k8s.io", "v1", "deviceclasses", namespaced=False, kind="DeviceClass")
+RESOURCE_SLICES = Resource("resource.k8s.io", "v1", "resourceslices", namespaced=False, kind="ResourceSlice")
+RESOURCE_CLAIM_TEMPLATES = Resource(
+    "resource.k8s.io", "v1", "resourceclaimtemplates", namespaced=True, kind="ResourceClaimTemplate"
+)
 EVENTS = Resource("events.k8s.io", "v1", "events", namespaced=True, kind="Event")
 
 BUILT_IN: tuple[Resource, ...] = (
@@ -121,6 +129,9 @@ BUILT_IN: tuple[Resource, ...] = (
     NETWORK_POLICIES,
     ENDPOINT_SLICES,
     LEASES,
+    DEVICE_CLASSES,
+    RESOURCE_SLICES,
+    RESOURCE_CLAIM_TEMPLATES,
     EVENTS,
 )
 

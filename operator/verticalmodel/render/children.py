@@ -8,6 +8,7 @@ from verticalmodel.plan import Plan
 from verticalmodel.render.deployment import deployment
 from verticalmodel.render.network_policy import network_policy
 from verticalmodel.render.pin import Pinned, controller_revision, guard_config_map
+from verticalmodel.render.resource_claim_template import resource_claim_template
 from verticalmodel.render.service import service
 from verticalmodel.render.service_account import service_account
 
@@ -22,6 +23,7 @@ def children(plan: Plan, pinned: Pinned) -> tuple[dict[str, Any], ...]:
         network_policy(plan),
         guard_config_map(plan, pinned),
         controller_revision(plan, pinned),
+        *([resource_claim_template(plan.owner, pinned.pin.claim)] if pinned.pin.claim is not None else []),
         service(plan),
         deployment(plan, pinned),
     )

@@ -19,9 +19,14 @@ def deployment(plan: Plan, pinned: Pinned) -> dict[str, Any]:
         "spec": {
             "replicas": plan.replicas,
             "selector": {"matchLabels": selector(plan.owner)},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": _rolling_update(plan)},
             "progressDeadlineSeconds": plan.start_budget_seconds,
             "revisionHistoryLimit": 1,
             "template": pinned.template,
         },
     }
+
+
+def _rolling_update(plan: Plan) -> dict[str, int]:
+    # Without surge one goes before one comes: on the last free GPU a surge would wait for itself.
+    return {"maxSurge": 1, "maxUnavailable": 0} if plan.surge else {"maxSurge": 0, "maxUnavailable": 1}

@@ -10,6 +10,7 @@ from verticalmodel.plan import Owner, labels
 
 ROLE_ACCOUNT = "account"
 ROLE_CERTIFICATE = "certificate"
+ROLE_GPUS = "gpus"
 ROLE_GUARD = "guard"
 ROLE_POLICY = "policy"
 ROLE_SERVER = "server"

@@ -17,6 +17,7 @@ from verticalmodel.plan import Plan
 from verticalmodel.render.guard_config import guard_files
 from verticalmodel.render.metadata import ROLE_GUARD, ROLE_TEMPLATE, metadata
 from verticalmodel.render.pod_template import GUARD_TLS_DIR, pod_template
+from verticalmodel.render.resource_claim_template import claim_template
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,16 @@ def pin(plan: Plan, newest: Pin | None) -> Pinned:
         memory_limit_bytes=int(parse_quantity(plan.runtime.guard.memory)),
     )
     guard_config = names.child_name(plan.owner.name, f"{ROLE_GUARD}/{sha256_of(files)}")
-    fresh = pod_template(plan, guard_config)
+    claim = claim_template(plan.owner, plan.gpus) if plan.gpus is not None and plan.gpus.by_claim else None
+    fresh = pod_template(plan, guard_config, claim["name"] if claim else "")
     if newest is not None and newest.key == plan.pin_key:
         digest = template_digest(newest.template)
         return Pinned(newest, digest, update_pending=digest != template_digest(fresh))
     extras = {"name": guard_config, "data": files}
     name = names.child_name(plan.owner.name, f"{ROLE_TEMPLATE}/{plan.pin_key}/{sha256_of(fresh)}")
     revision = newest.revision + 1 if newest else 1
-    return Pinned(Pin(name, plan.pin_key, revision, fresh, extras), template_digest(fresh), update_pending=False)
+    kept = Pin(name, plan.pin_key, revision, fresh, extras, claim)
+    return Pinned(kept, template_digest(fresh), update_pending=False)
 
 
 def template_digest(template: Mapping[str, Any]) -> str:
@@ -72,7 +75,11 @@ def controller_revision(plan: Plan, pinned: Pinned) -> dict[str, Any]:
             annotations={names.ANNOTATION_PIN: kept.key, names.ANNOTATION_TEMPLATE_DIGEST: pinned.digest},
         ),
         "revision": kept.revision,
-        "data": {"template": kept.template, "guard": kept.extras},
+        "data": {
+            "template": kept.template,
+            "guard": kept.extras,
+            **({"claim": kept.claim} if kept.claim is not None else {}),
+        },
     }
 
 

@@ -6,13 +6,16 @@ take its share. Every probe goes through the guard: the server listens on 127.0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from verticalmodel.api import names
 from verticalmodel.plan import MODEL_MOUNT, Plan, selector
 from verticalmodel.render.metadata import ROLE_ACCOUNT, ROLE_CERTIFICATE
+from verticalmodel.render.placement import placement
 
 RUN_AS = 65532
+CLAIM = "gpus"
 GUARD_CONFIG_DIR = "/etc/guard/config"
 GUARD_TLS_DIR = "/etc/guard/tls"
 # Long enough for every kube-proxy to forget the pod (its minSyncPeriod is 1 s) before the server stops.
@@ -20,11 +23,19 @@ DRAIN_SECONDS = 5
 _REPORTED_ONLY_SECONDS = 86400
 
 
-def pod_template(plan: Plan, guard_config: str) -> dict[str, Any]:
-    """The pod template without its digest; `guard_config` names the ConfigMap with the guard's files."""
+def pod_template(plan: Plan, guard_config: str, gpu_claims: str = "") -> dict[str, Any]:
+    """The pod template without its digest.
+
+    `guard_config` names the ConfigMap with the guard's files, `gpu_claims` the ResourceClaimTemplate of a pod that gets
+    its GPUs by claim.
+    """
+    wishes = plan.pod
+    claims = {"resourceClaims": [{"name": CLAIM, "resourceClaimTemplateName": gpu_claims}]} if gpu_claims else {}
     return {
         "metadata": {
+            **({"annotations": dict(wishes.annotations)} if wishes.annotations else {}),
             "labels": {
+                **wishes.labels,
                 **selector(plan.owner),
                 names.LABEL_MANAGED_BY: names.MANAGED_BY,
                 names.LABEL_MODEL_UID: plan.owner.uid,
@@ -34,7 +45,8 @@ def pod_template(plan: Plan, guard_config: str) -> dict[str, Any]:
             "serviceAccountName": names.child_name(plan.owner.name, ROLE_ACCOUNT),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "nodeSelector": {"kubernetes.io/os": "linux"},
+            **placement(plan),
+            **claims,
             "terminationGracePeriodSeconds": 30,
             "securityContext": {
                 "runAsNonRoot": True,
@@ -78,7 +90,7 @@ def _guard(plan: Plan) -> dict[str, Any]:
             "1000",
         ],
         "ports": [{"name": "https", "containerPort": names.GUARD_PORT, "protocol": "TCP"}],
-        "resources": _exactly(plan.runtime.guard.cpu, plan.runtime.guard.memory),
+        "resources": _exactly({"cpu": plan.runtime.guard.cpu, "memory": plan.runtime.guard.memory}),
         "startupProbe": {**_probe("/guard/live"), "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 30},
         "livenessProbe": {**_probe("/guard/live"), "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 5},
         "securityContext": _confined(),
@@ -98,7 +110,7 @@ def _server(plan: Plan) -> dict[str, Any]:
         "image": runtime.image,
         "imagePullPolicy": runtime.image_pull_policy,
         "command": list(runtime.command),
-        **({"args": list(runtime.args)} if runtime.args else {}),
+        **({"args": [*runtime.args, *plan.pod.extra_args]} if runtime.args or plan.pod.extra_args else {}),
         "env": [
             {"name": "MODEL_NAME", "value": plan.owner.name},
             {"name": "MODEL_PATH", "value": plan.model_path},
@@ -107,9 +119,9 @@ def _server(plan: Plan) -> dict[str, Any]:
                 "name": "CPU_LIMIT",
                 "valueFrom": {"resourceFieldRef": {"containerName": names.CONTAINER_SERVER, "resource": "limits.cpu"}},
             },
-            *({"name": variable.name, "value": variable.value} for variable in runtime.env),
+            *({"name": name, "value": value} for name, value in _variables(plan).items()),
         ],
-        "resources": _exactly(plan.cpu, plan.memory),
+        "resources": _server_resources(plan),
         # The start budget runs from the pod's creation, this probe from the container's start: what the probe grants
         # too much, the operator's own clock takes back.
         "startupProbe": {
@@ -131,6 +143,20 @@ def _server(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _variables(plan: Plan) -> dict[str, str]:
+    """The runtime's variables, then the model's own, which win."""
+    return {variable.name: variable.value for variable in (*plan.runtime.env, *plan.pod.env)}
+
+
+def _server_resources(plan: Plan) -> dict[str, Any]:
+    amount = {"cpu": plan.cpu, "memory": plan.memory}
+    if plan.gpus is None:
+        return _exactly(amount)
+    if plan.gpus.by_claim:
+        return {**_exactly(amount), "claims": [{"name": CLAIM}]}
+    return _exactly({**amount, names.GPU_PLUGIN_RESOURCE: str(plan.gpus.count)})
+
+
 def _volumes(plan: Plan, guard_config: str) -> list[dict[str, Any]]:
     return [
         {"name": "model", "persistentVolumeClaim": {"claimName": plan.claim, "readOnly": True}},
@@ -143,8 +169,7 @@ def _volumes(plan: Plan, guard_config: str) -> list[dict[str, Any]]:
     ]
 
 
-def _exactly(cpu: str, memory: str) -> dict[str, Any]:
-    amount = {"cpu": cpu, "memory": memory}
+def _exactly(amount: Mapping[str, str]) -> dict[str, Any]:
     return {"requests": dict(amount), "limits": dict(amount)}
 
 

@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 from verticalmodel.api import names
 from verticalmodel.api.modelruntime import ModelRuntime
 from verticalmodel.api.operatingstandard import OperatingStandard
+from verticalmodel.facts import Node, NodeGpu
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.informer import Informer
 from verticalmodel.kube.resources import Key, Resource
-from verticalmodel.shell import projection
+from verticalmodel.shell import inventory, projection
 from verticalmodel.shell.children import BY_KIND
 from verticalmodel.shell.projection import Child, Packed, Pod, Revision
 
@@ -61,6 +62,14 @@ class Caches:
             ),
             relist_seconds=_RELIST_SECONDS,
         )
+        self.device_classes: Informer[str] = Informer(
+            api, resources.DEVICE_CLASSES, inventory.uid, metadata_only=True, on_change=self._all_touched
+        )
+        # They explain and decide nothing, so that a change of theirs wakes nobody: a pod's own events do.
+        self.nodes: Informer[Node] = Informer(api, resources.NODES, inventory.node)
+        self.slices: Informer[tuple[str, tuple[NodeGpu, ...]]] = Informer(
+            api, resources.RESOURCE_SLICES, inventory.gpu_slice
+        )
         self.runtimes: Informer[ModelRuntime] = Informer(
             api, resources.MODEL_RUNTIMES, ModelRuntime.model_validate, on_change=self._all_touched
         )
@@ -70,7 +79,17 @@ class Caches:
 
     def informers(self) -> tuple[Informer[Any], ...]:
         """All of them, to be run and waited for."""
-        return (self.runtimes, self.standards, self.evidence, self.revisions, self.pods, *self.children.values())
+        return (
+            self.runtimes,
+            self.standards,
+            self.evidence,
+            self.revisions,
+            self.pods,
+            self.device_classes,
+            self.nodes,
+            self.slices,
+            *self.children.values(),
+        )
 
     async def synced(self) -> None:
         """Wait until every informer has listed once."""

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from verticalmodel.api import names
-from verticalmodel.api.verticalmodel import CertificateStatus
+from verticalmodel.api.model_status import CertificateStatus
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import AlreadyExists

@@ -13,6 +13,7 @@ from verticalmodel.api import names
 from verticalmodel.evidence import sha256_of
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.errors import ApiError, Forbidden, Invalid
 from verticalmodel.kube.resources import Key, Resource
 from verticalmodel.ownership import body_of, has_additions, ownership, owns_all, removal_patch
 from verticalmodel.plan import Owner
@@ -27,11 +28,16 @@ BY_KIND: Mapping[str, Resource] = {
         resources.NETWORK_POLICIES,
         resources.CONFIG_MAPS,
         resources.CONTROLLER_REVISIONS,
+        resources.RESOURCE_CLAIM_TEMPLATES,
         resources.SERVICES,
         resources.DEPLOYMENTS,
     )
 }
 """Kinds of children that the operator may list; Secrets are not among them on purpose."""
+
+
+_NAMED_BY_CONTENT = (resources.CONFIG_MAPS, resources.CONTROLLER_REVISIONS, resources.RESOURCE_CLAIM_TEMPLATES)
+"""What running pods may still refer to: pruned only once none of an earlier template lives."""
 
 
 class Waiting(Exception):  # noqa: N818 - not an error: the world has to move first
@@ -40,6 +46,10 @@ class Waiting(Exception):  # noqa: N818 - not an error: the world has to move fi
     def __init__(self, message: str, delay: float) -> None:
         super().__init__(message)
         self.delay = delay
+
+
+class ChildRefused(Exception):  # noqa: N818 - what happened
+    """The API server will not have a child as rendered: somebody has to change the spec, a policy or a quota."""
 
 
 class Action(Enum):
@@ -101,7 +111,7 @@ async def apply_children(
     """Bring every child to its manifest, then prune what is no longer wanted.
 
     `settled` says that no live pod was made from another template, so that old templates and configuration may go.
-    Raises Waiting while an object of a previous model of that name is in the way, and ApiError.
+    Raises Waiting while an object of a previous model of that name is in the way, ChildRefused, and ApiError.
     """
     applied = 0
     for manifest in manifests:
@@ -123,17 +133,37 @@ async def _apply(api: ApiClient, store: Store, resource: Resource, key: Key, man
     if have is not None and has_additions(have.ownership, body_of(manifest)):
         # First, because an admission policy may refuse our apply for what a stranger has added (a host namespace).
         await _remove_additions(api, resource, key, manifest)
-    store.saw(resource, await api.apply(resource, manifest))
+    try:
+        store.saw(resource, await api.apply(resource, manifest))
+    except (Invalid, Forbidden) as refusal:
+        raise ChildRefused(f"{resource.kind} {key.name}: {_told(refusal)}") from refusal
+
+
+def _told(refusal: ApiError) -> str:
+    """The server's reasons, field by field where it names them."""
+    causes = "; ".join(f"{cause.field}: {cause.message}" for cause in refusal.causes)
+    return causes or str(refusal)
 
 
 async def _remove_additions(api: ApiClient, resource: Resource, key: Key, manifest: Mapping[str, Any]) -> None:
-    live = await api.get(resource, key)
-    fields = ownership(live["metadata"].get("managedFields") or [], names.MANAGER_CHILDREN)
-    patch = removal_patch(live, fields, body_of(manifest))
-    if patch:
-        await api.patch_json(resource, key, patch)
-        paths = [step["path"] for step in patch[1:]]
-        _LOG.warning("foreign fields removed", kind=resource.kind, name=key.name, namespace=key.namespace, fields=paths)
+    for last in (False, False, True):
+        live = await api.get(resource, key)
+        fields = ownership(live["metadata"].get("managedFields") or [], names.MANAGER_CHILDREN)
+        patch = removal_patch(live, fields, body_of(manifest))
+        if not patch:
+            return
+        try:
+            await api.patch_json(resource, key, patch)
+        except Invalid:
+            # A controller wrote its status in between, so the patch's test did not hold: look again.
+            if last:
+                raise
+        else:
+            paths = [step["path"] for step in patch[1:]]
+            _LOG.warning(
+                "foreign fields removed", kind=resource.kind, name=key.name, namespace=key.namespace, fields=paths
+            )
+            return
 
 
 async def _prune(
@@ -141,7 +171,7 @@ async def _prune(
 ) -> int:
     removed = 0
     for resource, key, have in list(store.children_of(owner.namespace, owner.name)):
-        kept_for_old_pods = resource in (resources.CONFIG_MAPS, resources.CONTROLLER_REVISIONS) and not settled
+        kept_for_old_pods = resource in _NAMED_BY_CONTENT and not settled
         if have.owner_uid != owner.uid or have.deleting or (resource, key.name) in wanted or kept_for_old_pods:
             continue
         removed += await api.delete(resource, key, uid=have.uid)
@@ -149,4 +179,4 @@ async def _prune(
     return removed
 
 
-__all__ = ["BY_KIND", "Action", "Counts", "Store", "Waiting", "action", "apply_children", "hashed"]
+__all__ = ["BY_KIND", "Action", "ChildRefused", "Counts", "Store", "Waiting", "action", "apply_children", "hashed"]

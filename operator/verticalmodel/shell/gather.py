@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from verticalmodel.api.verticalmodel import VerticalModel
-from verticalmodel.facts import Facts, Observed, ObservedService, Pin, Platform
+from verticalmodel.facts import Facts, Node, NodeGpu, Observed, ObservedService, Pin, Platform
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.resources import Key
@@ -21,6 +22,7 @@ async def facts(api: ApiClient, caches: Caches, platform: Platform, model: Verti
         standard=caches.standards.get(Key("", model.spec.standard.name)),
         pin=_newest_pin(caches, model),
         occupied=await _occupied(api, caches, model),
+        device_classes=frozenset(key.name for key in caches.device_classes),
     )
 
 
@@ -37,6 +39,14 @@ def observed(caches: Caches, model: VerticalModel, now: datetime) -> Observed:
         evidence=tuple(read_evidence(packed) for _, packed in caches.evidence.group(group).values()),
         now=now,
     )
+
+
+def nodes(caches: Caches) -> tuple[Node, ...]:
+    """What every node offers to GPU models."""
+    published: dict[str, list[NodeGpu]] = {}
+    for node, devices in caches.slices.values.values():
+        published.setdefault(node, []).extend(devices)
+    return tuple(replace(node, devices=tuple(published.get(node.name, ()))) for node in caches.nodes.values.values())
 
 
 def _newest_pin(caches: Caches, model: VerticalModel) -> Pin | None:

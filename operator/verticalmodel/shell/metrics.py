@@ -36,9 +36,6 @@ class Metrics:
             "queue_wait_duration_seconds", "Time from an event to the start of its pass.", (), _RUN_SECONDS
         )
         self._retries = self._counter("reconcile_retries_total", "Passes that failed and were put back.", ())
-        self._writes = self._counter(
-            "object_writes_total", "Objects written, by kind and operation.", ("kind", "operation")
-        )
         self._requests = self._histogram(
             "api_request_duration_seconds",
             "Requests to the API server.",
@@ -67,10 +64,6 @@ class Metrics:
         """Client observer: one request ended; a watch counts when it ends."""
         if verb != "watch":
             self._requests.labels(verb, resource, code).observe(seconds)
-
-    def wrote(self, kind: str, operation: str) -> None:
-        """One object was written: `apply`, `create`, `delete` or `status` of a kind."""
-        self._writes.labels(kind, operation).inc()
 
     def leads(self, leads: bool) -> None:  # noqa: FBT001 - the leader's callback
         """Leader callback."""

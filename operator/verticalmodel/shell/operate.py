@@ -11,7 +11,7 @@ import structlog
 
 from verticalmodel import __version__
 from verticalmodel.api import names
-from verticalmodel.api.verticalmodel import VerticalModelStatus
+from verticalmodel.api.model_status import VerticalModelStatus
 from verticalmodel.facts import Platform
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.connection import Connection
@@ -20,6 +20,7 @@ from verticalmodel.kube.leader import Leader
 from verticalmodel.kube.resources import Key
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates, ensure_authority
+from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.events import ModelEvents
 from verticalmodel.shell.metrics import Metrics
 from verticalmodel.shell.queue import WorkQueue
@@ -92,6 +93,7 @@ class _Leadership:
             caches=self._caches,
             platform=platform,
             certificates=certificates,
+            recorder=EventRecorder(self._api, settings.identity),
             clock=_now,
             on_status=self._on_status,
         )

@@ -65,7 +65,7 @@ class Revision:
     def pin(self) -> Pin:
         """The pinned template."""
         name, key, data = self.packed.open()
-        return Pin(name, key, self.number, data["template"], data["guard"])
+        return Pin(name, key, self.number, data["template"], data["guard"], data.get("claim"))
 
 
 def version_of(obj: Mapping[str, Any]) -> int:
@@ -133,8 +133,15 @@ def pod(obj: Mapping[str, Any]) -> Pod:
             shares_host=tuple(flag for flag in _HOST_FLAGS if spec.get(flag)),
             containers=tuple(_container(entry, statuses.get(entry["name"], {})) for entry in beside),
             created_at=datetime.fromisoformat(meta["creationTimestamp"]),
+            unscheduled=_unscheduled(status),
         ),
     )
+
+
+def _unscheduled(status: Mapping[str, Any]) -> str:
+    """What the scheduler says of a pod for which it finds no node."""
+    said = (one for one in status.get("conditions") or () if one["type"] == "PodScheduled" and one["status"] == "False")
+    return next((str(one.get("message") or one.get("reason") or "no node")[:512] for one in said), "")
 
 
 def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObservedContainer:

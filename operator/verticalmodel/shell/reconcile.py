@@ -10,25 +10,32 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from verticalmodel import progress
-from verticalmodel.api.verticalmodel import CertificateStatus, VerticalModel, VerticalModelStatus
+from verticalmodel.api.model_status import CertificateStatus, VerticalModelStatus
+from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.facts import Facts, Observed, ObservedPod, Platform
 from verticalmodel.judge.judge import judge
 from verticalmodel.judge.merge import Seen, merge, next_look
 from verticalmodel.judge.ready import ready
 from verticalmodel.judge.rollup import compliance
+from verticalmodel.judge.transitions import transitions
 from verticalmodel.judge.verdict import Rollup, Verdict
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.resources import Key
-from verticalmodel.plan import Plan, Refusal, plan, selector
+from verticalmodel.plan import Plan, plan, selector
+from verticalmodel.refusals import Refusal
 from verticalmodel.render.children import children
 from verticalmodel.render.pin import Pinned, pin
 from verticalmodel.render.service import url
 from verticalmodel.shell import gather
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
-from verticalmodel.shell.children import Waiting, apply_children
+from verticalmodel.shell.children import ChildRefused, Waiting, apply_children
+from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.issuer import renew_after
 from verticalmodel.shell.status import write_status
+
+# Nothing tells when a policy or a quota changes.
+_REFUSED_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ class Reconciler:
         caches: Caches,
         platform: Platform,
         certificates: Certificates,
+        recorder: EventRecorder,
         clock: Callable[[], datetime],
         on_status: Callable[[Key, VerticalModelStatus], None] = lambda _key, _status: None,
     ) -> None:
@@ -59,6 +67,7 @@ class Reconciler:
         self._caches = caches
         self._platform = platform
         self._certificates = certificates
+        self._recorder = recorder
         self._clock = clock
         self._on_status = on_status
 
@@ -74,7 +83,8 @@ class Reconciler:
         observed = gather.observed(self._caches, model, self._clock())
         verdicts = judge(observed)
         status = _status(observed, planned, work, verdicts)
-        await write_status(self._api, self._caches, model, status)
+        if await write_status(self._api, self._caches, model, status):
+            await self._recorder.record(model.metadata, transitions(model.status, status), observed.now)
         self._on_status(key, status)
         return self._next(work, next_look(status, verdicts))
 
@@ -93,6 +103,9 @@ class Reconciler:
         except Waiting as reason:
             held = progress.waiting(str(reason))
             return Work(model.status.template_digest, model.status.certificate, held, (reason.delay,))
+        except ChildRefused as refusal:
+            held = progress.child_refused(str(refusal))
+            return Work(model.status.template_digest, model.status.certificate, held, (_REFUSED_SECONDS,))
         return self._worked(planned, pinned, certificate, pods)
 
     def _worked(
@@ -108,7 +121,7 @@ class Reconciler:
             pinned.digest,
             certificate,
             (
-                progress.progressing(planned, pinned.digest, pods, now),
+                progress.progressing(planned, pinned.digest, pods, gather.nodes(self._caches), now),
                 progress.update_pending(pending=pinned.update_pending),
             ),
             (*overruns, (renew_after(certificate.not_after) - now).total_seconds()),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from verticalmodel.api import names
-from verticalmodel.api.verticalmodel import VerticalModel, VerticalModelStatus
+from verticalmodel.api.model_status import VerticalModelStatus
+from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.resources import Key

@@ -28,6 +28,7 @@ POLICIES = Resource(
 )
 SYSTEM = names.SYSTEM_NAMESPACE
 OURS, APPS, CORE, LEASE, NET = names.GROUP, "apps", "", "coordination.k8s.io", "networking.k8s.io"
+RESOURCE = "resource.k8s.io"
 
 # What each account may do: verb, group, resource[/subresource], namespace ("" for all), name ("" for any).
 Right = tuple[str, str, str, str, str]
@@ -40,6 +41,10 @@ OPERATOR_MAY: list[Right] = [
     ("patch", APPS, "controllerrevisions", "n", "c"),
     ("delete", CORE, "services", "n", "s"),
     ("create", NET, "networkpolicies", "n", ""),
+    ("list", CORE, "nodes", "", ""),
+    ("watch", RESOURCE, "resourceslices", "", ""),
+    ("list", RESOURCE, "deviceclasses", "", ""),
+    ("patch", RESOURCE, "resourceclaimtemplates", "n", "t"),
     ("create", CORE, "secrets", "n", ""),
     ("update", CORE, "secrets", "n", "s"),
     ("get", CORE, "secrets", SYSTEM, names.CA_NAME),
@@ -57,7 +62,12 @@ OPERATOR_MAY_NOT: list[Right] = [
     ("create", CORE, "pods/exec", "n", "p"),
     ("create", CORE, "serviceaccounts/token", SYSTEM, names.ACCOUNT_PROBER),
     ("impersonate", CORE, "serviceaccounts", SYSTEM, names.ACCOUNT_PROBER),
-    ("get", CORE, "nodes", "", "node"),
+    *[(verb, CORE, "nodes", "", "node") for verb in ("update", "patch", "delete")],
+    ("get", CORE, "nodes/metrics", "", "node"),
+    ("get", CORE, "nodes/proxy", "", "node"),
+    ("patch", RESOURCE, "resourceslices", "", "s"),
+    ("create", RESOURCE, "deviceclasses", "", ""),
+    ("create", RESOURCE, "resourceclaims", "n", ""),
     ("update", LEASE, "leases", SYSTEM, names.ACCOUNT_PROBER),
     ("delete", "admissionregistration.k8s.io", "validatingadmissionpolicies", "", "p"),
     ("create", "rbac.authorization.k8s.io", "rolebindings", "n", ""),

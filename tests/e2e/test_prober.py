@@ -1,0 +1,191 @@
+"""The prober in a real cluster: real guards, real kubelets, real cgroups, and pods that are not what they seem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from e2e.installed import Cluster, until
+from verticalmodel import evidence
+from verticalmodel.api import names
+from verticalmodel.api.evidence import Entry, Evidence, Subject
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+MODEL = "breast-screening"
+BUSYBOX = "verticalmodel-test/busybox:1"
+SYSTEM = names.SYSTEM_NAMESPACE
+Entries = dict[str, Entry]
+
+
+@pytest.fixture
+def served(cluster: Cluster, claim: str) -> str:
+    """A namespace in which the sample model serves."""
+    cluster.apply(cluster.sample("breast-screening.yaml"), "-n", claim)
+    cluster.await_condition(claim, MODEL, "Ready", "True", timeout=180)
+    return claim
+
+
+def recorded(cluster: Cluster, namespace: str) -> Entries:
+    """What the prober recorded of the model, by instance; empty before its first word. The chain is verified."""
+    uid = cluster.get("vmodel", MODEL, "-n", namespace)["metadata"]["uid"]
+    name = names.evidence_name(MODEL, uid, names.MANAGER_PROBER)
+    listed = cluster.get("evd", "-n", namespace)["items"]
+    found = [Evidence.model_validate(one) for one in listed if one["metadata"]["name"] == name]
+    for one in found:
+        assert evidence.verify(one, Subject(kind="VerticalModel", name=MODEL, uid=uid)) == ""
+    return {entry.instance: entry for one in found for entry in one.spec.entries}
+
+
+def once(
+    cluster: Cluster, namespace: str, what: str, holds: Callable[[Entries], object], timeout: float = 90
+) -> Entries:
+    """The entries as soon as `holds` is true of them."""
+
+    def look() -> Entries | None:
+        entries = recorded(cluster, namespace)
+        return entries if holds(entries) else None
+
+    found: Entries = until(what, look, timeout=timeout)
+    return found
+
+
+def measured(cluster: Cluster, namespace: str, instances: set[str]) -> Entries:
+    """The entries once there is a conclusive one of each instance."""
+
+    def whole(found: Entries) -> bool:
+        return found.keys() == instances and {one.outcome for one in found.values()} == {"Measured"}
+
+    return once(cluster, namespace, "every instance measured", whole)
+
+
+def seen(entry: Entry) -> dict[str, str]:
+    return {one.name: one.value for one in entry.observations}
+
+
+def pods(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    """The model's own pods by name."""
+    listed = cluster.get("pods", "-n", namespace, "-l", f"{names.LABEL_MODEL}={MODEL},{names.LABEL_COMPONENT}=server")
+    return {one["metadata"]["name"]: one for one in listed["items"] if "deletionTimestamp" not in one["metadata"]}
+
+
+def instances_of(pod: str) -> set[str]:
+    return {f"pod/{pod}:8443", f"pod/{pod}/guard", f"pod/{pod}/server", f"pod/{pod}"}
+
+
+def rogue(name: str, container: dict[str, Any]) -> dict[str, Any]:
+    """A pod that wears the model's label without being part of its Service."""
+    restricted = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    labels = {names.LABEL_MODEL: MODEL, names.LABEL_MANAGED_BY: names.MANAGED_BY}
+    pod = {"image": BUSYBOX, "imagePullPolicy": "Never", "securityContext": restricted, **container}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False, "containers": [pod]},
+    }
+
+
+def test_every_endpoint_and_every_live_cgroup_of_a_served_model_is_measured(cluster: Cluster, served: str) -> None:
+    [name] = pods(cluster, served)
+    expected = instances_of(name) | {f"service/{MODEL}:443"}
+
+    entries = measured(cluster, served, expected)
+
+    for endpoint in (f"pod/{name}:8443", f"service/{MODEL}:443"):
+        facts = seen(entries[endpoint])
+        assert entries[endpoint].value == 1.3
+        assert {facts[offer] for offer in ("tls1.2", "tls1.1", "tls1.0")} == {"refused alert protocol_version"}
+        assert (facts["plain"], facts["certificate.verified"]) == ("refused closed", "true")
+        assert facts["tls1.3"].startswith("accepted TLS_")
+    limits = {
+        one["name"]: one["resources"]["limits"]["memory"]
+        for kind in ("containers", "initContainers")
+        for one in pods(cluster, served)[name]["spec"].get(kind, [])
+        if one["name"] in ("guard", "server")
+    }
+    units = {"Mi": 2**20, "Gi": 2**30}
+    for container, limit in limits.items():
+        facts = seen(entries[f"pod/{name}/{container}"])
+        assert entries[f"pod/{name}/{container}"].value == 0
+        assert int(facts["memoryLimitBytes"]) == int(limit[:-2]) * units[limit[-2:]]
+        assert int(facts["pidsMax"]) > 0
+    assert seen(entries[f"pod/{name}"])["answer"] == "good"
+    cluster.await_condition(served, MODEL, "TransportEncrypted", "True")
+    cluster.await_condition(served, MODEL, "SandboxEnforced", "True")
+
+
+def test_a_new_pod_is_measured_and_an_old_one_leaves_the_evidence(cluster: Cluster, served: str) -> None:
+    [old] = pods(cluster, served)
+    before = once(cluster, served, "the first pod measured", lambda found: instances_of(old) <= found.keys())
+    cluster.kubectl("delete", "pod", old, "-n", served, "--wait=false")
+
+    def replaced(found: Entries) -> bool:
+        new = pods(cluster, served).keys() - {old}
+        return (
+            bool(new) and all(instances_of(one) <= found.keys() for one in new) and not instances_of(old) & found.keys()
+        )
+
+    after = once(cluster, served, "the second pod measured in the place of the first", replaced, timeout=180)
+
+    newest = max(entry.sequence for entry in before.values())
+    assert all(entry.sequence > newest for name, entry in after.items() if name.startswith("pod/"))
+
+
+def test_a_pod_that_answers_in_plain_text_under_the_models_name_is_found_out(cluster: Cluster, served: str) -> None:
+    once(cluster, served, "the Service measured", lambda found: f"service/{MODEL}:443" in found)
+    container = {
+        "name": "guard",
+        "command": ["httpd", "-f", "-p", "8443", "-h", "/etc"],
+        "resources": {"limits": {"cpu": "100m", "memory": "32Mi"}},
+    }
+    cluster.apply(rogue("plain", container), "-n", served)
+
+    found = once(
+        cluster, served, "plain text found",
+        lambda found: "pod/plain:8443" in found and found["pod/plain:8443"].value is not None,
+    )  # fmt: skip
+
+    assert found["pod/plain:8443"].value == 0.0
+    assert seen(found["pod/plain:8443"])["plain"] == "accepted HTTP 404"
+    cluster.await_condition(served, MODEL, "TransportEncrypted", "False")
+    cluster.kubectl("delete", "pod", "plain", "-n", served)
+    once(cluster, served, "the entry gone with the pod", lambda found: "pod/plain:8443" not in found)
+    cluster.await_condition(served, MODEL, "TransportEncrypted", "True")
+
+
+def test_a_container_without_limits_is_found_out_in_its_live_cgroup(cluster: Cluster, served: str) -> None:
+    once(cluster, served, "the Service measured", lambda found: f"service/{MODEL}:443" in found)
+    cluster.apply(rogue("loose", {"name": "loose", "command": ["/bin/sh", "-c", "sleep 3600"]}), "-n", served)
+
+    found = once(
+        cluster, served, "the missing limits found",
+        lambda found: "pod/loose/loose" in found and found["pod/loose/loose"].value is not None,
+    )  # fmt: skip
+
+    facts = seen(found["pod/loose/loose"])
+    assert (found["pod/loose/loose"].value, facts["memoryLimitBytes"]) == (2.0, "0")
+    assert "cpuQuotaMicroseconds" not in facts
+
+
+def test_the_chain_goes_on_when_the_prober_is_replaced(cluster: Cluster, served: str) -> None:
+    [name] = pods(cluster, served)
+    expected = instances_of(name) | {f"service/{MODEL}:443"}
+    before = measured(cluster, served, expected)
+    cluster.kubectl("delete", "pod", "-n", SYSTEM, "-l", f"{names.LABEL_NAME}={names.ACCOUNT_PROBER}")
+    cluster.kubectl("rollout", "status", f"deployment/{names.ACCOUNT_PROBER}", "-n", SYSTEM, "--timeout=60s")
+    cluster.apply(rogue("later", {"name": "later", "command": ["/bin/sh", "-c", "sleep 3600"]}), "-n", served)
+
+    after = once(cluster, served, "the later pod measured", lambda found: "pod/later/later" in found)
+
+    assert {instance: after[instance] for instance in expected} == before, "what still held was measured anew"
+    assert after["pod/later/later"].sequence > max(entry.sequence for entry in before.values())
+    assert all(entry.source != after["pod/later/later"].source for entry in before.values())

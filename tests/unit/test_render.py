@@ -1,0 +1,199 @@
+"""What is rendered: known to the official client field by field, and open to the user's wishes where it may be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kubernetes.client
+import pytest
+
+from unit.test_plan import facts, model, planned
+from verticalmodel.plan import Plan
+from verticalmodel.render.children import children
+from verticalmodel.render.pin import pin
+
+GPU = {"resources": {"gpu": {}}}
+DRA = facts(device_classes=frozenset({"gpu.nvidia.com"}))
+WISHES = {
+    "labels": {"team": "radiology"},
+    "annotations": {"example.com/owner": "a"},
+    "nodeSelector": {"zone": "a"},
+    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [
+                    {"matchExpressions": [{"key": "rack", "operator": "In", "values": ["1"]}]},
+                    {"matchExpressions": [{"key": "rack", "operator": "DoesNotExist"}]},
+                ]
+            }
+        },
+        "podAntiAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [
+                {"labelSelector": {"matchLabels": {"team": "other"}}, "topologyKey": "kubernetes.io/hostname"}
+            ]
+        },
+    },
+    "priorityClassName": "high",
+    "runtimeClassName": "kata",
+    "imagePullSecrets": [{"name": "registry"}],
+    "env": [{"name": "OMP_NUM_THREADS", "value": "2"}],
+    "extraArgs": ["--max-batch-size=8"],
+}
+
+
+def rendered(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Every child by kind."""
+    return {child["kind"]: child for child in children(plan, pin(plan, None))}
+
+
+def pod_spec(plan: Plan) -> dict[str, Any]:
+    spec: dict[str, Any] = rendered(plan)["Deployment"]["spec"]["template"]["spec"]
+    return spec
+
+
+def server(plan: Plan) -> dict[str, Any]:
+    [container] = pod_spec(plan)["containers"]
+    found: dict[str, Any] = container
+    return found
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        planned(model()),
+        planned(model(**GPU), DRA),
+        planned(model(**GPU)),
+        planned(model(pod=WISHES)),
+        planned(model(pod=WISHES, **GPU)),
+    ],
+    ids=["cpu", "claim", "device plugin", "wishes", "wishes and device plugin"],
+)
+def test_the_official_client_knows_every_field(plan: Plan) -> None:
+    for kind, child in rendered(plan).items():
+        name = f"V1{kind}" if hasattr(kubernetes.client, f"V1{kind}") else kind
+        getattr(kubernetes.client, name).model_validate(child)
+
+
+def test_a_model_without_gpus_asks_for_none() -> None:
+    plan = planned(model())
+    assert "ResourceClaimTemplate" not in rendered(plan)
+    assert server(plan)["resources"] == {
+        "requests": {"cpu": "1", "memory": "1Gi"},
+        "limits": {"cpu": "1", "memory": "1Gi"},
+    }
+    assert "tolerations" not in pod_spec(plan)
+
+
+def test_where_the_device_class_exists_gpus_are_claimed_with_guarded_selectors() -> None:
+    plan = planned(model(resources={"gpu": {"count": 2, "memory": "80G"}}), DRA)
+    template = rendered(plan)["ResourceClaimTemplate"]
+    assert template["spec"] == {
+        "spec": {
+            "devices": {
+                "requests": [
+                    {
+                        "name": "gpu",
+                        "exactly": {
+                            "deviceClassName": "gpu.nvidia.com",
+                            "allocationMode": "ExactCount",
+                            "count": 2,
+                            "selectors": [
+                                {
+                                    "cel": {
+                                        "expression": "device.driver == 'gpu.nvidia.com' && 'memory' in "
+                                        "device.capacity['gpu.nvidia.com'] && device.capacity['gpu.nvidia.com'].memory"
+                                        ".compareTo(quantity('80000000000')) >= 0"
+                                    }
+                                },
+                                {
+                                    "cel": {
+                                        "expression": "device.driver == 'gpu.nvidia.com' && 'cudaComputeCapability' in "
+                                        "device.attributes['gpu.nvidia.com'] && device.attributes['gpu.nvidia.com']"
+                                        ".cudaComputeCapability.compareTo(semver('7.0.0')) >= 0"
+                                    }
+                                },
+                            ],
+                        },
+                    }
+                ],
+                "constraints": [{"requests": ["gpu"], "matchAttribute": "gpu.nvidia.com/productName"}],
+            }
+        }
+    }
+    assert pod_spec(plan)["resourceClaims"] == [
+        {"name": "gpus", "resourceClaimTemplateName": template["metadata"]["name"]}
+    ]
+    assert server(plan)["resources"]["claims"] == [{"name": "gpus"}]
+    assert "nvidia.com/gpu" not in server(plan)["resources"]["limits"]
+
+
+def test_another_request_is_another_claim_template_because_its_spec_is_immutable() -> None:
+    def name(**gpu: Any) -> str:
+        found: str = rendered(planned(model(resources={"gpu": gpu}), DRA))["ResourceClaimTemplate"]["metadata"]["name"]
+        return found
+
+    assert len({name(), name(count=2), name(memory="80G"), name(mixedPrecision=False)}) == 4
+    assert name() == name(allocation="DRA")
+
+
+def test_elsewhere_the_device_plugins_resource_is_asked_for_on_nodes_whose_labels_fit() -> None:
+    plan = planned(model(**GPU))
+    assert server(plan)["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert server(plan)["resources"]["requests"] == server(plan)["resources"]["limits"]
+    assert pod_spec(plan)["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] == {
+        "nodeSelectorTerms": [
+            {
+                "matchExpressions": [
+                    {"key": "nvidia.com/gpu.memory", "operator": "Gt", "values": ["22888"]},
+                    {"key": "nvidia.com/gpu.compute.major", "operator": "Gt", "values": ["6"]},
+                ]
+            }
+        ]
+    }
+    assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in pod_spec(plan)["tolerations"]
+
+
+def test_a_rollout_of_gpus_stops_one_pod_before_it_starts_another_unless_surge_is_asked_for() -> None:
+    def strategy(**spec: Any) -> tuple[int, int]:
+        rolling = rendered(planned(model(**spec)))["Deployment"]["spec"]["strategy"]["rollingUpdate"]
+        return rolling["maxSurge"], rolling["maxUnavailable"]
+
+    assert strategy() == (1, 0)
+    assert strategy(**GPU) == (0, 1)
+    assert strategy(rollout={"surge": True}, **GPU) == (1, 0)
+    assert strategy(rollout={"surge": False}) == (0, 1)
+
+
+def test_the_users_wishes_reach_the_pods_and_change_nothing_that_confines_them() -> None:
+    plain, wished = pod_spec(planned(model())), pod_spec(planned(model(pod=WISHES)))
+    template = rendered(planned(model(pod=WISHES)))["Deployment"]["spec"]["template"]["metadata"]
+    assert template["labels"]["team"] == "radiology"
+    assert template["annotations"]["example.com/owner"] == "a"
+    changed = {field for field in wished if wished[field] != plain.get(field)}
+    assert changed == {
+        "nodeSelector", "tolerations", "affinity", "priorityClassName", "runtimeClassName", "imagePullSecrets",
+        "containers",
+    }  # fmt: skip
+    assert wished["nodeSelector"] == {"kubernetes.io/os": "linux", "zone": "a"}
+    assert wished["tolerations"] == [{"key": "dedicated", "operator": "Exists"}]
+    [before], [after] = plain["containers"], wished["containers"]
+    assert {field for field in after if after[field] != before.get(field)} == {"env", "args"}
+    assert {"name": "OMP_NUM_THREADS", "value": "2"} in after["env"]
+    assert after["args"] == ["--max-batch-size=8"]
+
+
+def test_what_gpus_need_of_a_node_is_added_to_every_alternative_that_the_user_names() -> None:
+    affinity = pod_spec(planned(model(pod=WISHES, **GPU)))["affinity"]
+    terms = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert [[one["key"] for one in term["matchExpressions"]] for term in terms] == [
+        ["rack", "nvidia.com/gpu.memory", "nvidia.com/gpu.compute.major"],
+        ["rack", "nvidia.com/gpu.memory", "nvidia.com/gpu.compute.major"],
+    ]
+    assert "podAntiAffinity" in affinity
+
+
+def test_the_runtimes_labels_of_ours_win_over_the_users() -> None:
+    plan = planned(model(pod={"labels": {"verticalmodel.io/model": "other"}}))
+    labels = rendered(plan)["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert labels["verticalmodel.io/model"] == "m"
