@@ -71,6 +71,10 @@ IMAGES: dict[str, Image] = {
         ),
         Image("guard", ("requirements/guard.txt",)),
         Image(
+            "unseal",
+            ("requirements/unseal.txt", "operator/verticalmodel/__init__.py", "operator/verticalmodel/seal"),
+        ),
+        Image(
             "sample-model",
             ("requirements/sample-model.txt", "hack/sample_model", "tests/e2e/data/breast_screening_heldout.json"),
         ),

@@ -16,7 +16,8 @@ from imagebuild.store import KEPT_ARCHIVES, KEPT_SECONDS, Built, Store
 from installation import ROOT
 
 LOCKS = {
-    name: ROOT / f"requirements/{name}.txt" for name in ("operator", "serving", "guard", "sample-model", "fake-gpu")
+    name: ROOT / f"requirements/{name}.txt"
+    for name in ("operator", "serving", "guard", "unseal", "sample-model", "fake-gpu")
 }
 
 
