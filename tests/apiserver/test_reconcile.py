@@ -427,7 +427,7 @@ async def test_a_child_that_the_server_refuses_is_a_condition_with_its_reason_an
     terms = {"nodeSelectorTerms": [{"matchExpressions": [requirement]}]}
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
     key = await world.create(pod={"affinity": affinity})
-    model = await world.settle(key)
+    model = await world.reconcile(key)
     assert condition(model, "Progressing") == ("False", "ChildRefused")
     assert condition(model, "Accepted") == ("True", "Planned")
     [said] = [one["message"] for one in model["status"]["conditions"] if one["type"] == "Progressing"]
