@@ -10,6 +10,7 @@ import logging
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -74,10 +75,15 @@ def restricted(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def space(cluster: Cluster, restricted: str) -> Iterator[str]:
-    """The namespace, empty again afterwards: no pod and no claim of one test holds a device of the next."""
+    """The namespace, empty again afterwards: no pod, claim or CDI file of one test is left to the next.
+
+    The last file goes after its pod and claim: a kubelet does not hold a pod without grace period back for it.
+    """
     yield restricted
     kinds = "deployments,replicasets,pods,resourceclaimtemplates,resourceclaims,events"
     cluster.kubectl("delete", kinds, "--all", "-n", restricted, "--wait", "--timeout=60s")
+    for node in ("node1", "node2"):
+        until(f"no CDI file is left on {node}", lambda at=node: not cdi_files(cluster, at), timeout=100)
 
 
 @pytest.fixture
@@ -201,9 +207,26 @@ def on_node(cluster: Cluster, node: str, *command: str) -> str:
     return cluster.kubectl("exec", driver(cluster, node), "-n", SYSTEM, "--", *command)
 
 
-def exists(cluster: Cluster, node: str, path: str) -> bool:
-    folder, _, name = path.rpartition("/")
-    return name in on_node(cluster, node, "ls", folder).split()
+def cdi_files(cluster: Cluster, node: str) -> list[str]:
+    return on_node(cluster, node, "ls", "-A", "/run/cdi").split()
+
+
+@contextmanager
+def registered_again(cluster: Cluster, *nodes: str) -> Iterator[None]:
+    """Wait until the drivers of the nodes have registered at their kubelets once more than before the block.
+
+    A pod that is bound to a node in between is refused for good by the device plugin's way.
+    """
+
+    def count(node: str) -> int:
+        # A kubelet that is just starting serves no logs: none are counted then.
+        said = cluster.kubectl("logs", driver(cluster, node), "-n", SYSTEM, check=False)
+        return said.count("registered at the kubelet")
+
+    before = {node: count(node) for node in nodes}
+    yield
+    for node in nodes:
+        until(f"the driver of {node} is registered again", lambda at=node: count(at) > before[at])
 
 
 def uuid(cluster: Cluster, node: str, index: int) -> str:
@@ -239,9 +262,9 @@ def test_a_restricted_pod_gets_a_gpu_that_is_large_enough_and_sees_it(cluster: C
     LOG.info("measured: pod with a claim applied -> Ready: %.2f s", time.monotonic() - started)
     assert node in {"node1", "node2"}
     assert seen(cluster, space, "one") == f"{uuid(cluster, node, 0)} true"
-    assert len(on_node(cluster, node, "ls", "/run/cdi").split()) == 1
+    assert len(cdi_files(cluster, node)) == 1
     cluster.kubectl("delete", "pod", "one", "-n", space, "--wait")
-    until("the CDI file is gone", lambda: on_node(cluster, node, "ls", "-A", "/run/cdi") == "")
+    until("the CDI file is gone", lambda: not cdi_files(cluster, node))
 
 
 def test_of_three_replicas_two_run_and_the_third_waits(cluster: Cluster, space: str) -> None:
@@ -352,7 +375,7 @@ def test_a_killed_driver_works_again_and_forgets_no_claim(cluster: Cluster, spac
     cluster.kubectl("delete", "pod", "before", "-n", space, "--wait")
     await_ready(cluster, space, "after")
     assert driver(cluster, "node1") != old
-    until("one CDI file is left", lambda: len(on_node(cluster, "node1", "ls", "/run/cdi").split()) == 1)
+    until("one CDI file is left", lambda: len(cdi_files(cluster, "node1")) == 1)
 
 
 def test_a_slice_that_was_deleted_or_edited_by_hand_is_published_again(cluster: Cluster) -> None:
@@ -367,12 +390,9 @@ def test_a_slice_that_was_deleted_or_edited_by_hand_is_published_again(cluster: 
 
 def test_a_lost_socket_is_made_again(cluster: Cluster, space: str) -> None:
     """What a kubelet's own cleaning, or a person's, takes away."""
-    for node, socket in (
-        ("node1", "/var/lib/kubelet/plugins_registry/gpu.nvidia.com-reg.sock"),
-        ("node3", "/var/lib/kubelet/device-plugins/nvidia-gpu.sock"),
-    ):
-        on_node(cluster, node, "rm", socket)
-        until(f"{socket} is there again", lambda at=(node, socket): exists(cluster, *at))
+    with registered_again(cluster, "node1", "node3"):
+        on_node(cluster, "node1", "rm", "/var/lib/kubelet/plugins_registry/gpu.nvidia.com-reg.sock")
+        on_node(cluster, "node3", "rm", "/var/lib/kubelet/device-plugins/nvidia-gpu.sock")
     template(cluster, space, L4)
     run(cluster, space, "dra")
     run(cluster, space, "plugin", claim=False)
@@ -385,8 +405,9 @@ def test_a_restarted_kubelet_finds_both_plugins_again(cluster: Cluster, space: s
     if cluster.name == "given":
         pytest.skip("the kubelets of a given cluster are its owner's")
     before = slices(cluster)["node1"]
-    for node in ("node1", "node3"):
-        restart_kubelet(LocalCluster.find(cluster.name), node)
+    with registered_again(cluster, "node1", "node3"):
+        for node in ("node1", "node3"):
+            restart_kubelet(LocalCluster.find(cluster.name), node)
     until("the slice is there", lambda: slices(cluster).get("node1", {}).get("spec") == before["spec"])
     until("node3 offers its device", lambda: allocatable(cluster, "node3") == "1")
     template(cluster, space, L4)
