@@ -6,7 +6,6 @@ node1 has an L4 and a T4, node2 an A100 (both by DRA), node3 an A10 by device pl
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,37 +14,37 @@ from uuid import uuid4
 
 import pytest
 
+from e2e.gpus import (
+    ENOUGH_MEMORY,
+    L4,
+    LOG,
+    MIXED_PRECISION,
+    SYSTEM,
+    allocatable,
+    await_ready,
+    await_unschedulable,
+    cdi_files,
+    driver,
+    health,
+    nodes_of_pods,
+    on_node,
+    registered_again,
+    restart_kubelet,
+    run,
+    seen,
+    slices,
+    spec,
+    taints,
+    template,
+    uuid,
+)
 from e2e.installed import Cluster, until
 from fakegpu import installation
-from fakegpu.driver import profile
 from fakegpu.driver.feature_labels import LABELS
 from installation import ROOT
 from testcluster import Cluster as LocalCluster
-from testcluster import machines, processes, records, workers
-from testcluster.locks import locked
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-
-LOG = logging.getLogger("fake-gpu")
-SYSTEM = installation.NAMESPACE
-GUARD = "device.driver == 'gpu.nvidia.com' && '{0}' in device.{1}['gpu.nvidia.com'] && "
-ENOUGH_MEMORY = GUARD.format("memory", "capacity") + (
-    "device.capacity['gpu.nvidia.com'].memory.compareTo(quantity('24G')) >= 0"
-)
-MIXED_PRECISION = GUARD.format("cudaComputeCapability", "attributes") + (
-    "device.attributes['gpu.nvidia.com'].cudaComputeCapability.compareTo(semver('7.0.0')) >= 0"
-)
-L4 = "device.attributes['gpu.nvidia.com'].productName == 'NVIDIA L4'"
-SHOW = (
-    "import os, signal; print(os.environ['NVIDIA_VISIBLE_DEVICES'], os.environ['VERTICALMODEL_SIMULATED'], flush=True)"
-)
-CONFINED = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "runAsNonRoot": True,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +73,15 @@ def restricted(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def space(cluster: Cluster, restricted: str) -> Iterator[str]:
-    """The namespace, empty again afterwards: no pod and no claim of one test holds a device of the next."""
+    """The namespace, empty again afterwards: no pod, claim or CDI file of one test is left to the next.
+
+    The last file goes after its pod and claim: a kubelet does not hold a pod without grace period back for it.
+    """
     yield restricted
     kinds = "deployments,replicasets,pods,resourceclaimtemplates,resourceclaims,events"
     cluster.kubectl("delete", kinds, "--all", "-n", restricted, "--wait", "--timeout=60s")
+    for node in ("node1", "node2"):
+        until(f"no CDI file is left on {node}", lambda at=node: not cdi_files(cluster, at), timeout=100)
 
 
 @pytest.fixture
@@ -88,127 +92,6 @@ def mended(cluster: Cluster) -> Iterator[None]:
         installation.change_state(cluster.kubeconfig, node, index, {"health": "Healthy", "xid": 0})
     until("no taint is left", lambda: not taints(cluster, "node1"))
     until("node3 offers its device", lambda: allocatable(cluster, "node3") == "1")
-
-
-def template(cluster: Cluster, space: str, *selectors: str, count: int = 1) -> None:
-    """A ResourceClaimTemplate `gpu`."""
-    exactly = {
-        "deviceClassName": "gpu.nvidia.com",
-        "allocationMode": "ExactCount",
-        "count": count,
-        "selectors": [{"cel": {"expression": selector}} for selector in selectors],
-    }
-    devices = {"requests": [{"name": "gpu", "exactly": exactly}]}
-    metadata = {"name": "gpu", "namespace": space}
-    cluster.apply(
-        {
-            "apiVersion": "resource.k8s.io/v1",
-            "kind": "ResourceClaimTemplate",
-            "metadata": metadata,
-            "spec": {"spec": {"devices": devices}},
-        }
-    )
-
-
-def spec(cluster: Cluster, *, claim: bool) -> dict[str, Any]:
-    """A pod that prints which GPUs it sees; by a claim from the template `gpu`, or by the extended resource."""
-    container: dict[str, Any] = {
-        "name": "main",
-        "image": cluster.references["fake-gpu"],
-        "command": ["python", "-c", f"{SHOW}; signal.pause()"],
-        "securityContext": CONFINED,
-        "resources": {"claims": [{"name": "gpu"}]} if claim else {"limits": {"nvidia.com/gpu": 1}},
-    }
-    claims = {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}]} if claim else {}
-    return {
-        "terminationGracePeriodSeconds": 0,
-        "automountServiceAccountToken": False,
-        "containers": [container],
-    } | claims
-
-
-def run(cluster: Cluster, space: str, name: str, *, claim: bool = True) -> None:
-    metadata = {"name": name, "namespace": space}
-    cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec(cluster, claim=claim)})
-
-
-def await_ready(cluster: Cluster, space: str, name: str) -> dict[str, Any]:
-    """Wait until a pod is Ready, touching it after each failure to prepare its claim.
-
-    One failure is ordinary: a kubelet can be faster than the authorizer that lets it read the claim. It then tries
-    again at its next resync only, after 60 to 90 s (kubernetes/kubernetes#139836), or at any change of the pod.
-    """
-    failures = f"--field-selector=involvedObject.name={name},reason=FailedPrepareDynamicResources"
-    touched = 0
-
-    def look() -> dict[str, Any] | None:
-        nonlocal touched
-        found: dict[str, Any] = cluster.get("pod", name, "-n", space)
-        if any(c["type"] == "Ready" and c["status"] == "True" for c in found["status"].get("conditions", ())):
-            return found
-        failed = sum(event.get("count", 1) for event in cluster.get("events", "-n", space, failures)["items"])
-        if failed > touched:
-            touched = failed
-            LOG.info("measured: %s: preparing the claim failed, failure %d; touched", name, failed)
-            cluster.kubectl("annotate", "pod", name, "-n", space, f"touched={failed}", "--overwrite")
-        return None
-
-    return dict(until(f"pod {name} is Ready", look))
-
-
-def await_unschedulable(cluster: Cluster, space: str, name: str) -> str:
-    """What the scheduler says of a pod that it cannot place."""
-    reason = "jsonpath={.status.conditions[?(@.type=='PodScheduled')].reason}=Unschedulable"
-    cluster.kubectl("wait", f"pod/{name}", "-n", space, f"--for={reason}", "--timeout=30s")
-    conditions = cluster.get("pod", name, "-n", space)["status"]["conditions"]
-    return str(next(condition["message"] for condition in conditions if condition["type"] == "PodScheduled"))
-
-
-def nodes_of_pods(cluster: Cluster, space: str) -> dict[str, str]:
-    """The node of each pod, "" where there is none; nothing before the scheduler has looked at all of them."""
-    pods = cluster.get("pods", "-n", space)["items"]
-    looked = all(pod["status"].get("conditions") for pod in pods)
-    return {pod["metadata"]["name"]: pod["spec"].get("nodeName", "") for pod in pods} if looked else {}
-
-
-def seen(cluster: Cluster, space: str, name: str) -> str:
-    return cluster.kubectl("logs", name, "-n", space).strip()
-
-
-def slices(cluster: Cluster) -> dict[str, dict[str, Any]]:
-    found = cluster.get("resourceslices", "--field-selector=spec.driver=gpu.nvidia.com")["items"]
-    return {slice_["spec"]["nodeName"]: slice_ for slice_ in found}
-
-
-def taints(cluster: Cluster, node: str) -> list[tuple[str, str, str]]:
-    """Device, key and value of each taint."""
-    devices = slices(cluster)[node]["spec"]["devices"]
-    return [(device["name"], t["key"], t.get("value", "")) for device in devices for t in device.get("taints", [])]
-
-
-def allocatable(cluster: Cluster, node: str) -> str:
-    return str(cluster.get("node", node)["status"]["allocatable"].get("nvidia.com/gpu", "0"))
-
-
-def driver(cluster: Cluster, node: str) -> str:
-    """The name of the driver's pod on a node."""
-    (found,) = cluster.get("pods", "-n", SYSTEM, f"--field-selector=spec.nodeName={node}")["items"]
-    return str(found["metadata"]["name"])
-
-
-def on_node(cluster: Cluster, node: str, *command: str) -> str:
-    """Output of a command in the driver's pod, which sees the node's CDI folder."""
-    return cluster.kubectl("exec", driver(cluster, node), "-n", SYSTEM, "--", *command)
-
-
-def exists(cluster: Cluster, node: str, path: str) -> bool:
-    folder, _, name = path.rpartition("/")
-    return name in on_node(cluster, node, "ls", folder).split()
-
-
-def uuid(cluster: Cluster, node: str, index: int) -> str:
-    data = cluster.get("configmap", installation.PROFILE, "-n", SYSTEM)["data"]
-    return profile.parse(data, node).devices[index].uuid
 
 
 def test_every_node_offers_its_devices_in_one_way_and_marked_as_simulated(cluster: Cluster) -> None:
@@ -239,9 +122,9 @@ def test_a_restricted_pod_gets_a_gpu_that_is_large_enough_and_sees_it(cluster: C
     LOG.info("measured: pod with a claim applied -> Ready: %.2f s", time.monotonic() - started)
     assert node in {"node1", "node2"}
     assert seen(cluster, space, "one") == f"{uuid(cluster, node, 0)} true"
-    assert len(on_node(cluster, node, "ls", "/run/cdi").split()) == 1
+    assert len(cdi_files(cluster, node)) == 1
     cluster.kubectl("delete", "pod", "one", "-n", space, "--wait")
-    until("the CDI file is gone", lambda: on_node(cluster, node, "ls", "-A", "/run/cdi") == "")
+    until("the CDI file is gone", lambda: not cdi_files(cluster, node))
 
 
 def test_of_three_replicas_two_run_and_the_third_waits(cluster: Cluster, space: str) -> None:
@@ -312,13 +195,6 @@ def test_a_broken_device_is_not_given_out_again_until_it_is_mended(cluster: Clus
     await_ready(cluster, space, "next")
 
 
-def health(cluster: Cluster, space: str, name: str) -> list[str]:
-    """What the kubelet says of the devices of a pod's container."""
-    (status,) = cluster.get("pod", name, "-n", space)["status"]["containerStatuses"]
-    found = [resource for entry in status.get("allocatedResourcesStatus", ()) for resource in entry["resources"]]
-    return [resource["health"] for resource in found]
-
-
 def test_a_broken_extended_resource_is_not_given_out_either(cluster: Cluster, space: str, mended: None) -> None:
     fake_gpu(cluster, "break", "node3", "0")
     until("node3 offers none", lambda: allocatable(cluster, "node3") == "0")
@@ -352,7 +228,7 @@ def test_a_killed_driver_works_again_and_forgets_no_claim(cluster: Cluster, spac
     cluster.kubectl("delete", "pod", "before", "-n", space, "--wait")
     await_ready(cluster, space, "after")
     assert driver(cluster, "node1") != old
-    until("one CDI file is left", lambda: len(on_node(cluster, "node1", "ls", "/run/cdi").split()) == 1)
+    until("one CDI file is left", lambda: len(cdi_files(cluster, "node1")) == 1)
 
 
 def test_a_slice_that_was_deleted_or_edited_by_hand_is_published_again(cluster: Cluster) -> None:
@@ -367,12 +243,9 @@ def test_a_slice_that_was_deleted_or_edited_by_hand_is_published_again(cluster: 
 
 def test_a_lost_socket_is_made_again(cluster: Cluster, space: str) -> None:
     """What a kubelet's own cleaning, or a person's, takes away."""
-    for node, socket in (
-        ("node1", "/var/lib/kubelet/plugins_registry/gpu.nvidia.com-reg.sock"),
-        ("node3", "/var/lib/kubelet/device-plugins/nvidia-gpu.sock"),
-    ):
-        on_node(cluster, node, "rm", socket)
-        until(f"{socket} is there again", lambda at=(node, socket): exists(cluster, *at))
+    with registered_again(cluster, "node1", "node3"):
+        on_node(cluster, "node1", "rm", "/var/lib/kubelet/plugins_registry/gpu.nvidia.com-reg.sock")
+        on_node(cluster, "node3", "rm", "/var/lib/kubelet/device-plugins/nvidia-gpu.sock")
     template(cluster, space, L4)
     run(cluster, space, "dra")
     run(cluster, space, "plugin", claim=False)
@@ -385,8 +258,9 @@ def test_a_restarted_kubelet_finds_both_plugins_again(cluster: Cluster, space: s
     if cluster.name == "given":
         pytest.skip("the kubelets of a given cluster are its owner's")
     before = slices(cluster)["node1"]
-    for node in ("node1", "node3"):
-        restart_kubelet(LocalCluster.find(cluster.name), node)
+    with registered_again(cluster, "node1", "node3"):
+        for node in ("node1", "node3"):
+            restart_kubelet(LocalCluster.find(cluster.name), node)
     until("the slice is there", lambda: slices(cluster).get("node1", {}).get("spec") == before["spec"])
     until("node3 offers its device", lambda: allocatable(cluster, "node3") == "1")
     template(cluster, space, L4)
@@ -394,16 +268,6 @@ def test_a_restarted_kubelet_finds_both_plugins_again(cluster: Cluster, space: s
     run(cluster, space, "plugin", claim=False)
     for name in ("dra", "plugin"):
         await_ready(cluster, space, name)
-
-
-def restart_kubelet(cluster: LocalCluster, node: str) -> None:
-    """Kill it and start it again; its pods run on."""
-    machine = cluster.layout.node(node)
-    running = machines.find(machine)
-    assert running
-    processes.end([machines.components(machine)["kubelet"]])
-    with locked(records.lock_path(cluster.name), timeout=60, remove=True) as hold:
-        workers.start_kubelet(cluster.layout, running, hold=hold)
 
 
 @pytest.mark.parametrize(("own", "allowed"), [("node1", True), ("node2", False)])

@@ -49,6 +49,7 @@ class DevicePlugin:
         )
         await call(self._kubelet, register, request)
         self._registered_at = now
+        _log.info("registered at the kubelet")
 
     async def stop(self) -> None:
         """Take the socket away; the kubelet then counts no device as allocatable."""

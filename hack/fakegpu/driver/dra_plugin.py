@@ -71,7 +71,9 @@ class DraPlugin:
 
     async def _notify(self, request: Any, _context: Any) -> Any:
         self.registered = request.plugin_registered
-        if request.error:
+        if request.plugin_registered:
+            _log.info("registered at the kubelet")
+        else:
             _log.error("the kubelet refuses the DRA plugin: %s", request.error)
         return registration_pb2.RegistrationStatusResponse()
 
