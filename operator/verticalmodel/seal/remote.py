@@ -90,9 +90,6 @@ class Remote:
         self.size(name)
         return {name.rpartition("/")[2]: name}
 
-    def close(self) -> None:
-        """The store ends its connections when it is collected."""
-
     def _cause(self, error: Exception) -> str:
         return self._credentials.scrubbed(str(error).partition(_DUMP)[0])[:_MAX_CAUSE]
 
