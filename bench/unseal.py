@@ -38,7 +38,7 @@ from verticalmodel.seal.unsealing import unseal_files  # noqa: E402
 from verticalmodel.seal.wrapping import LocalKey  # noqa: E402
 
 ROUNDS = 7
-SIZE = 512 * SEGMENT_BYTES
+SIZE = 1024 * SEGMENT_BYTES
 MEMORY = Path("/dev/shm")  # noqa: S108 (tmpfs is what is measured)
 KEY = LocalKey(bytes(32))
 
