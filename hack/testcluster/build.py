@@ -76,6 +76,10 @@ def components(kubernetes: str) -> tuple[Component, ...]:
     )
 
 
+S3_SERVER: Final = Component("versitygw", ("github.com/versity/versitygw/cmd/versitygw",))
+"""An S3 server over a folder, for tests of what reads from buckets. In no cluster's bundle."""
+
+
 def _kube(minor: str) -> Component:
     found = re.search(
         r"^require k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)$|^\s+k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)$",
@@ -142,6 +146,11 @@ class Builder:
             if not target.is_dir():
                 _publish(target, lambda folder: _assemble(folder, built, busybox))
         return target
+
+    def alone(self, component: Component) -> Path:
+        """The folder with the programs of one component, built where missing. Raises CommandError."""
+        with locked(self.cache / "build.lock", timeout=BUILD_SECONDS):
+            return self._component(component, key(component, self.toolchain.version))
 
     def _component(self, component: Component, identity: str) -> Path:
         target = self.cache / "components" / f"{component.name}-{identity}"

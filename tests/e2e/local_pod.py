@@ -28,7 +28,11 @@ from imagebuild.store import Built, Store
 from installation import ROOT
 
 USER = 65532
-_MOUNT_POINTS = ("dev", "proc", "sys", "tmp", "etc/guard/config", "etc/guard/tls", "mnt/model", "mnt/target")
+_MOUNT_POINTS = (
+    *("dev", "proc", "sys", "tmp"),
+    *("etc/guard/config", "etc/guard/tls"),
+    *("mnt/model", "mnt/target", "mnt/source", "run/unseal/key"),
+)
 _ABANDONED_SECONDS = 3600
 # What the container runtime does before it starts a container; arguments: SOURCE TARGET ro|rw ... -- COMMAND...
 _ENTER = """

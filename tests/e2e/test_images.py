@@ -15,6 +15,9 @@ from e2e.local_pod import Pod, built, image, pod
 from imagebuild import client_config
 from imagebuild.catalogue import IMAGES
 from installation import ROOT
+from unit.seal_artifacts import KEY, MIB, World, content
+from verticalmodel.seal.reasons import Reason
+from verticalmodel.seal.report import parse
 
 pytestmark = pytest.mark.e2e
 
@@ -151,3 +154,32 @@ def test_the_sample_model_is_delivered_once(own_pod: Pod, tmp_path: Path) -> Non
     shipped = image("sample-model").rootfs / "models/breast-screening/model.onnx"
     assert [path.name for path in (volume / "breast-screening").iterdir()] == ["model.onnx"]
     assert (volume / "breast-screening/model.onnx").read_bytes() == shipped.read_bytes()
+
+
+def test_sealed_parameters_are_unsealed_by_a_user_without_rights(own_pod: Pod, tmp_path: Path) -> None:
+    """With a read-only root, the key and the claim mounted read-only, and a volume that is all it may write to."""
+    world = World(tmp_path)
+    world.seal({"model.onnx": content(3 * MIB), "vocab/words.txt": b"words"})
+    tmp_path.chmod(0o755)
+    volume, keys, log = tmp_path / "volume", tmp_path / "keys", tmp_path / "unseal.log"
+    for folder in (volume, keys):
+        folder.mkdir()
+        folder.chmod(0o777)
+    (keys / "key").write_bytes(KEY)
+    arguments = {
+        "--source": "pvc://claim/sealed",
+        "--mount": "/mnt/source",
+        "--target": "/mnt/target/artifact",
+        "--key": "/run/unseal/key/key",
+        "--digest": world.digest,
+        "--memory-limit": str(2**28),
+        "--report": "/mnt/target/report",
+    }
+    mounts = [(tmp_path, "/mnt/source", "ro"), (keys, "/run/unseal/key", "ro"), (volume, "/mnt/target", "rw")]
+    words = [word for option in arguments.items() for word in option]
+    with own_pod.run(image("unseal"), *words, log=log, mounts=mounts) as container:
+        assert container.process.wait(30) == 0, log.read_text()
+    report = parse((volume / "report").read_text())
+    assert report is not None
+    assert (report.reason, report.digest) == (Reason.UNSEALED, world.digest)
+    assert world.delivered() == {"model.onnx": content(3 * MIB), "vocab/words.txt": b"words"}

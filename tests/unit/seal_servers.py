@@ -30,6 +30,8 @@ class Behaviour:
     authorization: str | None = None
     """Wanted in each request, else 401."""
     etags: bool = True
+    overstated: int = 0
+    """How many bytes more than there are HEAD promises."""
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     began: threading.Event = field(default_factory=threading.Event)
@@ -83,7 +85,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if start >= len(data):
                 return self._empty(416)
         self.send_response(206 if wanted else 200)
-        self.send_header("content-length", str(end - start))
+        self.send_header("content-length", str(end - start + (0 if body else self.behaviour.overstated)))
         if wanted:
             self.send_header("content-range", f"bytes {start}-{end - 1}/{len(data)}")
         if self.behaviour.etags:

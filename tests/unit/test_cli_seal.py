@@ -68,6 +68,14 @@ def test_a_refusal_has_its_reason_on_standard_error_and_status_1(world: World) -
     assert not (world.root / "out").exists()
 
 
+def test_json_is_all_there_is_on_standard_output(world: World) -> None:
+    world.seal(FILES)
+
+    opened = vmodel("unseal", world.sealed, "--key", world.key(), "-o", world.root / "out", "--json")
+
+    assert json.loads(opened.stdout)["reason"] == Reason.UNSEALED
+
+
 def test_an_existing_folder_is_not_replaced(world: World) -> None:
     world.seal(FILES)
 
@@ -93,6 +101,7 @@ def test_every_command_explains_itself(name: str) -> None:
 
     assert result.exit_code == 0
     assert len(result.stdout) > 300
+    assert "\b" not in result.stdout
     assert all(command in vmodel("--help").stdout for command in COMMANDS)
 
 

@@ -72,6 +72,20 @@ def test_tink_opens_what_we_seal(world: World, size: int) -> None:
         assert stream.read() == content(size)
 
 
+def test_a_sealed_file_is_bound_to_its_artifact_and_path(world: World) -> None:
+    """With the right data key and another name, Tink refuses: not even the key's holder can move it by mistake."""
+    world.seal({"model.onnx": b"weights"})
+    manifest = world.manifest
+    reader = tink_primitive(manifest.unlock(LocalKey(world.key().read_bytes())))
+    for artifact, path in ((manifest.artifact, "other.onnx"), ("0" * 32, "model.onnx")):
+        bound_to = segments.associated_data(artifact, path)
+        with (
+            reader.new_decrypting_stream(world.blob("model.onnx").open("rb"), bound_to) as stream,
+            pytest.raises(tink.TinkError),
+        ):
+            stream.read()
+
+
 @pytest.mark.parametrize("size", EDGES)
 def test_we_open_what_tink_seals(world: World, size: int) -> None:
     """The same artifact with its blob sealed anew by Tink: only the header and the digest of the manifest change."""

@@ -138,6 +138,26 @@ def test_a_file_shorter_on_the_server_is_truncated(site: Site) -> None:
     assert site.deliver().reason is Reason.TRUNCATED
 
 
+def test_a_file_that_shrinks_after_it_was_measured_is_truncated(site: Site) -> None:
+    plain = site.world.plain / "model.onnx"
+    site.behaviour.overstated = 10
+
+    report = site.deliver("plain/model.onnx", key_file=None)
+
+    assert report.reason is Reason.TRUNCATED
+    assert str(plain.stat().st_size) in report.message
+    assert site.world.nothing_is_left()
+
+
+def test_secrets_are_taken_out_of_whatever_a_library_says(tmp_path: Path) -> None:
+    for name, value in {"AWS_SECRET_ACCESS_KEY": "abc/def+", "token": "t0k3n", "AWS_REGION": "eu-north-1"}.items():
+        (tmp_path / name).write_text(value)
+
+    said = Credentials.read(tmp_path).scrubbed("eu-north-1: signed with abc/def+, bearer t0k3n")
+
+    assert said == "eu-north-1: signed with [redacted], bearer [redacted]"
+
+
 def test_too_large_is_known_from_the_manifest_alone(site: Site) -> None:
     report = site.deliver(limits=Limits(memory=HEADROOM_BYTES + MIB))
 

@@ -171,6 +171,12 @@ def test_a_tampered_artifact_is_refused_and_leaves_nothing(
     assert world.nothing_is_left()
 
 
+def test_a_refusal_says_whose_bytes_are_in_the_wrong_place(world: World) -> None:
+    siblings_exchanged(world)
+
+    assert "is the sealed form of" in world.deliver().message
+
+
 def test_another_key_is_refused(world: World) -> None:
     report = world.deliver(key_file=world.key(OTHER_KEY))
 

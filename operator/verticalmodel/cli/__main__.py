@@ -38,7 +38,7 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="verticalmodel-operator")
 def cli() -> None:
-    r"""Work with vertical models from the command line.
+    """Work with vertical models from the command line.
 
     \b
     A model's parameters, sealed at home and opened only in its pod:
@@ -47,7 +47,7 @@ def cli() -> None:
       vmodel inspect ./sealed --key model.key
 
     Exit status: 0 done, 1 refused (the reason is on standard error), 2 wrong usage.
-    """
+    """  # noqa: D301 (click wants the control character: it keeps the lines as they are)
 
 
 def main() -> None:

@@ -19,8 +19,9 @@ def command(file: Path) -> None:
     Keep it where your secrets are kept: without it, what it seals is lost. An existing FILE is never overwritten.
     Give the cluster its copy as a Secret in the model's namespace:
 
+    \b
       kubectl create secret generic model-key --from-file=key=FILE
-    """
+    """  # noqa: D301 (as in __main__)
     key = os.urandom(KEY_BYTES)
     with refusing():
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

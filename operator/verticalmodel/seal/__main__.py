@@ -37,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
     # Process 1 of a container has no default action for SIGTERM.
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, _stop)
+    # Not the source: what is wrong with it may be a password in it.
+    _log.info("started", target=str(arguments.target), processors=arguments.cpus)
     report = _run(_request(arguments))
     text = encode(report)
     try:

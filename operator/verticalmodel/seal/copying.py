@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -36,10 +37,11 @@ def copy_files(
 
         def copy(unit: _Unit) -> None:
             path, start, length = unit
-            with progress.fetching():
-                content = source.fetch(files[path], start, scratch[:length])
-            with progress.working(length):
-                staging.write(path, [(start, content)])
+            began = time.monotonic()
+            content = source.fetch(files[path], start, scratch[:length])
+            fetched = time.monotonic()
+            staging.write(path, [(start, content)])
+            progress.add(fetched - began, time.monotonic() - fetched, length)
 
         return copy
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from verticalmodel.seal.artifact import Artifact
 from verticalmodel.seal.copying import copy_files, hash_files
 from verticalmodel.seal.credentials import Credentials
@@ -30,8 +28,6 @@ from verticalmodel.seal.unsealing import check_sizes, unseal_files
 from verticalmodel.seal.wrapping import KeyProvider
 
 __all__ = ["Request", "deliver"]
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,6 @@ class _Delivery:
         limits, free = self._request.limits, staging.free_bytes()
         volume = free if limits.volume is None else min(free, limits.volume)
         require_room(sizes, replace(limits, volume=volume))
-        _log.info("fetching", bytes=sum(sizes), files=len(sizes))
 
     def _require_digest(self, found: str) -> None:
         self._learned |= {"digest": found}

@@ -65,9 +65,6 @@ class Folder:
             raise Refusal(Reason.SOURCE_NOT_FOUND, f"{name or self._root} holds no file")
         return files
 
-    def close(self) -> None:
-        """Nothing is held."""
-
     @contextmanager
     def _file(self, name: str) -> Iterator[int]:
         with self._opened(name) as handle:

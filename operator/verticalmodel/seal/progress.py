@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from verticalmodel.seal.report import Seconds
 
@@ -23,21 +22,11 @@ class Progress:
         self._unsealing = 0.0
         self.done = 0
 
-    @contextmanager
-    def fetching(self) -> Iterator[None]:
-        """Time spent waiting for the source."""
-        began = time.monotonic()
-        yield
+    def add(self, fetching: float, unsealing: float, size: int) -> None:
+        """One unit of work: seconds of waiting for the source, seconds of all else, bytes of plaintext."""
         with self._lock:
-            self._fetching += time.monotonic() - began
-
-    @contextmanager
-    def working(self, size: int) -> Iterator[None]:
-        """Time spent on verifying, decrypting and writing `size` bytes of plaintext."""
-        began = time.monotonic()
-        yield
-        with self._lock:
-            self._unsealing += time.monotonic() - began
+            self._fetching += fetching
+            self._unsealing += unsealing
             self.done += size
         self._advanced(self.done)
 

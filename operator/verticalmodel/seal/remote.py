@@ -35,7 +35,7 @@ class Remote:
     """Objects below one HTTPS origin or in one bucket; names are paths without a leading slash."""
 
     # Latency wants many requests, memory few bytes in each: a body is held twice while it arrives.
-    fetchers = 8
+    fetchers = 6
     unit_bytes = 2 * SEGMENT_BYTES
 
     def __init__(self, uri: str, credentials: Credentials, patience: Patience) -> None:
@@ -89,9 +89,6 @@ class Remote:
         """One object: neither protocol's folders are listed."""
         self.size(name)
         return {name.rpartition("/")[2]: name}
-
-    def close(self) -> None:
-        """The store ends its connections when it is collected."""
 
     def _cause(self, error: Exception) -> str:
         return self._credentials.scrubbed(str(error).partition(_DUMP)[0])[:_MAX_CAUSE]

@@ -114,8 +114,9 @@ class _Sealing:
             content = os.pread(plain, part.plain_length, part.plain_start)
             if len(content) != part.plain_length:
                 raise Refusal(Reason.SOURCE_INVALID, f"{path} became shorter while it was sealed")
-            with self.progress.working(part.plain_length):
-                return cipher.encrypt(part.nonce(header), content, None)
+            wire = cipher.encrypt(part.nonce(header), content, None)
+            self.progress.add(0, 0, part.plain_length)
+            return wire
 
         running: deque[Future[bytes]] = deque()
         for number in range(segment_count(size)):

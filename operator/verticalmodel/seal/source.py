@@ -32,9 +32,6 @@ class Source(Protocol):
     def plain_files(self, name: str) -> Mapping[str, str]:
         """The object, or the objects of the folder, of this name: path within the artifact -> object name."""
 
-    def close(self) -> None:
-        """Let go of files and connections."""
-
 
 @dataclass(frozen=True)
 class Patience:

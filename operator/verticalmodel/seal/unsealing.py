@@ -6,6 +6,7 @@ nobody sees before everything is.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -45,6 +46,10 @@ class _Run:
     @property
     def length(self) -> int:
         return self.segments[-1].sealed_start + self.segments[-1].sealed_length - self.start
+
+    @property
+    def plain_length(self) -> int:
+        return sum(part.plain_length for part in self.segments)
 
 
 class _NotOpened(Exception):  # noqa: N818 (it never leaves this module)
@@ -100,12 +105,13 @@ class _Worker:
         self._cipher: tuple[str, AESGCM] | None = None
 
     def open(self, run: _Run) -> None:
-        with self._progress.fetching():
-            body = self._artifact.fetch(run.file, run.start, self._scratch[: run.length])
-        with self._progress.working(sum(part.plain_length for part in run.segments)):
-            if run.start == 0 and body[:HEADER_BYTES] != run.file.blob_header.encode():
-                raise _NotOpened(run.file, run.segments[0])
-            self._staging.write(run.file.path, self._opened(run, body))
+        began = time.monotonic()
+        body = self._artifact.fetch(run.file, run.start, self._scratch[: run.length])
+        fetched = time.monotonic()
+        if run.start == 0 and body[:HEADER_BYTES] != run.file.blob_header.encode():
+            raise _NotOpened(run.file, run.segments[0])
+        self._staging.write(run.file.path, self._opened(run, body))
+        self._progress.add(fetched - began, time.monotonic() - fetched, run.plain_length)
 
     def _opened(self, run: _Run, body: memoryview) -> Iterator[tuple[int, memoryview]]:
         cipher, header = self._cipher_of(run.file), run.file.blob_header

@@ -1,4 +1,4 @@
-"""ONNX files written field by field, for tests that need a model of a particular shape and have no exporter.
+"""ONNX files written field by field, where a model of a particular shape is wanted and there is no exporter.
 
 Field numbers are those of onnx/onnx.proto; the wire format is protobuf's.
 """
