@@ -64,6 +64,16 @@ def _account(admin: Path, target: Path) -> Path:
 
 def start_operator(kubeconfig: Path, log: Path, port: int) -> subprocess.Popen[bytes]:
     """The operator as a process of this machine."""
-    command = [sys.executable, "-m", "verticalmodel.shell", "--guard-image", "guard:1", "--health-port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "verticalmodel.shell",
+        "--guard-image",
+        "guard:1",
+        "--unseal-image",
+        "unseal:1",
+        "--health-port",
+        str(port),
+    ]
     with log.open("ab") as out:
         return subprocess.Popen([*command, "--kubeconfig", kubeconfig], stdout=out, stderr=out)

@@ -15,6 +15,7 @@ from verticalmodel.api.evidence import Evidence
 from verticalmodel.api.modelruntime import ModelRuntime
 from verticalmodel.api.operatingstandard import OperatingStandard
 from verticalmodel.api.verticalmodel import VerticalModel
+from verticalmodel.seal.report import Report
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Platform:
     """How the operator was installed: its flags, the same for every model."""
 
     guard_image: str
+    unseal_image: str
     version: str
     system_namespace: str = names.SYSTEM_NAMESPACE
     cluster_domain: str = "cluster.local"
@@ -112,6 +114,8 @@ class ObservedPod:
     containers: tuple[ObservedContainer, ...]
     """Every container that runs beside the workload: regular, sidecar and ephemeral ones."""
     created_at: datetime | None = None
+    delivery: Report | None = None
+    """What the init container last said of the parameters; None before its first end."""
     unscheduled: str = ""
     """Why the scheduler has found no node so far, in its own words."""
 

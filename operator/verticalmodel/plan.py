@@ -13,13 +13,17 @@ from verticalmodel.api.modelruntime import ModelRuntimeSpec
 from verticalmodel.api.operatingstandard import OperatingStandard
 from verticalmodel.api.pod_options import PodOptions
 from verticalmodel.api.schema import parse_quantity
+from verticalmodel.api.source import Source
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.evidence import sha256_of
 from verticalmodel.facts import Facts, Platform
 from verticalmodel.gpus import GpuRequest, by_claim, looser, resolve
 from verticalmodel.refusals import Refusal
+from verticalmodel.seal.sizing import HEADROOM_BYTES
 
 MODEL_MOUNT = "/mnt/models"
+PARAMETERS = f"{MODEL_MOUNT}/parameters"
+"""Where the server finds the parameters, inside its container: a folder that appears once all of it is verified."""
 COLD_START_MEASURE = "cold-start"
 _DEFAULT_BUDGET_SECONDS = 300
 _POD_FIELDS = ("runtime", "source", "resources", "startup", "pod", "update")
@@ -42,9 +46,12 @@ class Plan:
     platform: Platform
     runtime: ModelRuntimeSpec
     replicas: int
+    source: Source
     claim: str
-    model_path: str
-    """Where the server finds the parameters, inside its container."""
+    """The PersistentVolumeClaim of a pvc:// source; empty for a remote one."""
+    memory_bytes: int
+    parameters_bytes: int
+    """The most that the parameters may take of the memory."""
     cpu: str
     memory: str
     start_budget_seconds: int
@@ -116,18 +123,20 @@ def pin_key(model: VerticalModel) -> str:
 def _resolved(
     model: VerticalModel, platform: Platform, runtime: ModelRuntimeSpec, budget: int, gpus: GpuRequest | None
 ) -> Plan:
-    claim, _, path = model.spec.source.uri.removeprefix("pvc://").partition("/")
+    scheme, _, rest = model.spec.source.uri.partition("://")
+    memory = int(parse_quantity(model.spec.resources.memory))
     own_namespace = LabelSelector(match_labels={"kubernetes.io/metadata.name": model.metadata.namespace})
     # The API server has checked the quantities; parsing them here makes a broken one fail in the pure core.
     parse_quantity(model.spec.resources.cpu)
-    parse_quantity(model.spec.resources.memory)
     return Plan(
         owner=Owner(model.metadata.name, model.metadata.namespace, model.metadata.uid),
         platform=platform,
         runtime=runtime,
         replicas=0 if model.spec.suspend else model.spec.replicas,
-        claim=claim,
-        model_path=f"{MODEL_MOUNT}/{path}" if path else MODEL_MOUNT,
+        source=model.spec.source,
+        claim=rest.partition("/")[0] if scheme == "pvc" else "",
+        memory_bytes=memory,
+        parameters_bytes=max(memory - HEADROOM_BYTES, 0),
         cpu=model.spec.resources.cpu,
         memory=model.spec.resources.memory,
         start_budget_seconds=budget,

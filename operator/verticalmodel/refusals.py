@@ -20,7 +20,6 @@ class RefusalReason(StrEnum):
     RUNTIME_NOT_FOUND = "RuntimeNotFound"
     STANDARD_NOT_FOUND = "StandardNotFound"
     FORMAT_NOT_SUPPORTED = "FormatNotSupported"
-    DIGEST_NOT_VERIFIABLE = "DigestNotVerifiable"
     NAME_TAKEN = "NameTaken"
     DEVICE_CLASS_NOT_FOUND = "DeviceClassNotFound"
     LOOSER_THAN_STANDARD = "LooserThanStandard"
@@ -60,12 +59,6 @@ def source(model: VerticalModel, runtime: ModelRuntime) -> Refusal | None:
             RefusalReason.FORMAT_NOT_SUPPORTED,
             f"spec.source.format: runtime {runtime.metadata.name!r} does not load {wanted.format!r}; "
             f"it loads {', '.join(runtime.spec.formats)}",
-        )
-    if wanted.digest is not None:
-        return Refusal(
-            RefusalReason.DIGEST_NOT_VERIFIABLE,
-            f"spec.source.digest: {wanted.digest!r} cannot be verified for a pvc:// source by this version; "
-            "serving unverified content under a digest would be a lie, so leave the field out",
         )
     return None
 

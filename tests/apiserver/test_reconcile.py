@@ -31,7 +31,7 @@ from verticalmodel.standard import manifest as edition
 pytestmark = pytest.mark.apiserver
 
 ROOT = Path(__file__).resolve().parents[2]
-PLATFORM = Platform(guard_image="guard:1", version="0.1.0")
+PLATFORM = Platform(guard_image="guard:1", unseal_image="unseal:1", version="0.1.0")
 RUNTIME = {
     "apiVersion": names.API_VERSION,
     "kind": "ModelRuntime",

@@ -12,10 +12,11 @@ from verticalmodel import evidence as chain
 from verticalmodel import standard as editions
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Evidence, EvidenceMeta, EvidenceSpec, Head, Subject
-from verticalmodel.api.model_spec import RuntimeRef, Source, VerticalModelSpec
+from verticalmodel.api.model_spec import RuntimeRef, VerticalModelSpec
 from verticalmodel.api.modelruntime import ClusterMeta
 from verticalmodel.api.operatingstandard import Clause, OperatingStandard, OperatingStandardSpec
 from verticalmodel.api.schema import parse_quantity
+from verticalmodel.api.source import Source
 from verticalmodel.api.verticalmodel import OwnMeta, VerticalModel
 from verticalmodel.facts import Observed, ObservedContainer, ObservedPod, ObservedService
 

@@ -77,7 +77,9 @@ def edition() -> OperatingStandard:
 def rendered() -> Children:
     """The sample's children, shared by all tests: copy before changing. Nothing else of a plan reaches the judge."""
     runtime = ModelRuntime.model_validate(read("runtimes/oip-onnx.yaml"))
-    planned = plan(sample(), Facts(Platform(guard_image="guard:1", version="0.1.0"), runtime, edition()))
+    planned = plan(
+        sample(), Facts(Platform(guard_image="guard:1", unseal_image="unseal:1", version="0.1.0"), runtime, edition())
+    )
     assert isinstance(planned, Plan), planned
     return {child["kind"]: child for child in children(planned, pin(planned, None))}
 

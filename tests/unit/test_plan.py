@@ -15,7 +15,7 @@ from verticalmodel.plan import Plan, pin_key, plan
 from verticalmodel.refusals import Refusal, RefusalReason
 
 KEY_OF_THE_SMALLEST = "sha256:aee5087f3d51fa75cf8cb4cabf4a269a9fe779921ae480e80fd02dc8993bdc32"
-PLATFORM = Platform(guard_image="guard:1", version="0.1.0")
+PLATFORM = Platform(guard_image="guard:1", unseal_image="unseal:1", version="0.1.0")
 RUNTIME = ModelRuntime.model_validate(
     {"metadata": {"name": "oip-onnx"}, "spec": {"image": "serving:1", "command": ["serve"], "formats": ["onnx"]}}
 )

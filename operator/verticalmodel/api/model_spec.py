@@ -10,9 +10,9 @@ from verticalmodel.api import names
 from verticalmodel.api.gpu import Gpu
 from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.pod_options import PodOptions
-from verticalmodel.api.schema import Digest, Object, Quantity, at_least, validations
+from verticalmodel.api.schema import Object, Quantity, at_least, validations
+from verticalmodel.api.source import Source
 
-PVC_URI = r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
 
@@ -28,31 +28,18 @@ class StandardRef(Object):
     name: Name = Field(description="Name of an OperatingStandard, for example vlm-2026.")
 
 
-class Source(Object):
-    """Where the model's parameters come from."""
-
-    uri: Annotated[str, StringConstraints(pattern=PVC_URI, max_length=1024)] = Field(
-        description="pvc://CLAIM/PATH: a file or folder in a PersistentVolumeClaim of the model's namespace."
-    )
-    digest: Digest | None = Field(
-        default=None,
-        description="Digest of the artifact (sha256:...). A version that cannot verify it refuses the model.",
-    )
-    format: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)] = Field(
-        default="onnx", description="Format of the parameters; the runtime must list it."
-    )
-
-
 class Resources(Object):
     """What the server container gets; requests equal limits, so that a neighbour cannot take it away."""
 
     cpu: Quantity = Field(default="1", description="Cores of the server container, for example 2 or 500m.")
     memory: Quantity = Field(
-        default="1Gi", description="Memory of the server container, for example 4Gi; at least 64Mi."
+        default="1Gi",
+        description="Memory of the server container, for example 4Gi; at least 256Mi. The parameters stay in memory "
+        "and count, with 128Mi to unseal them.",
     )
     gpu: Gpu | None = Field(default=None, description="GPUs of the server container; default: none.")
 
-    model_config = {"json_schema_extra": validations(at_least("memory", "64Mi"), at_least("cpu", "10m"))}
+    model_config = {"json_schema_extra": validations(at_least("memory", "256Mi"), at_least("cpu", "10m"))}
 
 
 class Startup(Object):

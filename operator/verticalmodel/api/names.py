@@ -44,6 +44,7 @@ GUARD_PORT = 8443
 SERVICE_PORT = 443
 CONTAINER_GUARD = "guard"
 CONTAINER_SERVER = "server"
+CONTAINER_UNSEAL = "unseal"
 GPU_DEVICE_CLASS = "gpu.nvidia.com"
 GPU_PLUGIN_RESOURCE = "nvidia.com/gpu"
 CA_NAME = "verticalmodel-ca"

@@ -15,6 +15,7 @@ from verticalmodel.facts import Observed, ObservedContainer, ObservedPod
 from verticalmodel.judge.admissible import Admission, Instance, witnesses
 from verticalmodel.judge.instances import container_id
 from verticalmodel.judge.verdict import Rollup, bounded, shortened
+from verticalmodel.seal.report import Report
 
 __all__ = [
     "CANARY_FAILED",
@@ -57,6 +58,9 @@ def ready(observed: Observed, template_digest: str | None) -> Rollup:
     if not current:
         return _not_ready(NO_PODS, f"No pod of the current template exists yet.{older}")
     up = sorted((pod for pod in current if pod.ready), key=lambda pod: pod.name)
+    refused = [(pod.name, pod.delivery) for pod in current if pod.delivery is not None and not pod.delivery.succeeded]
+    if not up and refused:
+        return _not_delivered(*refused[0], older)
     if not up:
         return _not_ready(PODS_NOT_READY, f"0 of {spec.replicas} pods are Ready. {_most_telling(current)}.{older}")
     bad = _bad_answers(observed, up)
@@ -65,6 +69,11 @@ def ready(observed: Observed, template_digest: str | None) -> Rollup:
     but = f", but {_quoted(bad)}" if bad else ""
     message = f"{len(up)} of {spec.replicas} pods are Ready{but}"
     return Rollup(READY, "True", SERVING, bounded(message))
+
+
+def _not_delivered(pod: str, report: Report, older: str) -> Rollup:
+    """The parameters were refused before one byte reached the server: the refusal's own reason is the condition's."""
+    return _not_ready(report.reason.value, f"Parameters of pod {pod}: {report.message}.{older}")
 
 
 def _not_ready(reason: str, message: str) -> Rollup:

@@ -1,4 +1,5 @@
-"""The serving pod (DESIGN section 7): a guard that speaks TLS 1.3 to the world, a server that speaks to the guard.
+"""The serving pod (DESIGN section 7): parameters unsealed into memory, a guard that speaks TLS 1.3 to the world, a
+server that speaks to the guard.
 
 Admitted under Pod Security *restricted*. Requests equal limits, so that the pod is Guaranteed and a neighbour cannot
 take its share. Every probe goes through the guard: the server listens on 127.0.0.1 only.
@@ -10,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from verticalmodel.api import names
-from verticalmodel.plan import MODEL_MOUNT, Plan, selector
+from verticalmodel.plan import MODEL_MOUNT, PARAMETERS, Plan, selector
 from verticalmodel.render.metadata import ROLE_ACCOUNT, ROLE_CERTIFICATE
 from verticalmodel.render.placement import placement
+from verticalmodel.render.unseal import VOLUME, unseal, volumes
 
 RUN_AS = 65532
 CLAIM = "gpus"
@@ -63,7 +65,8 @@ def pod_template(plan: Plan, guard_config: str, gpu_claims: str = "") -> dict[st
                     "labelSelector": {"matchLabels": selector(plan.owner)},
                 }
             ],
-            "initContainers": [_guard(plan)],
+            # Unsealed first: until there is something to guard, nothing of the pod is reachable.
+            "initContainers": [unseal(plan, confined=_confined()), _guard(plan)],
             "containers": [_server(plan)],
             "volumes": _volumes(plan, guard_config),
         },
@@ -113,7 +116,7 @@ def _server(plan: Plan) -> dict[str, Any]:
         **({"args": [*runtime.args, *plan.pod.extra_args]} if runtime.args or plan.pod.extra_args else {}),
         "env": [
             {"name": "MODEL_NAME", "value": plan.owner.name},
-            {"name": "MODEL_PATH", "value": plan.model_path},
+            {"name": "MODEL_PATH", "value": PARAMETERS},
             {"name": "SERVER_PORT", "value": str(runtime.port)},
             {
                 "name": "CPU_LIMIT",
@@ -137,7 +140,7 @@ def _server(plan: Plan) -> dict[str, Any]:
         "securityContext": _confined(),
         "terminationMessagePolicy": "File",
         "volumeMounts": [
-            {"name": "model", "mountPath": MODEL_MOUNT, "readOnly": True},
+            {"name": VOLUME, "mountPath": MODEL_MOUNT, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a memory volume of this pod alone
         ],
     }
@@ -159,7 +162,7 @@ def _server_resources(plan: Plan) -> dict[str, Any]:
 
 def _volumes(plan: Plan, guard_config: str) -> list[dict[str, Any]]:
     return [
-        {"name": "model", "persistentVolumeClaim": {"claimName": plan.claim, "readOnly": True}},
+        *volumes(plan),
         {
             "name": "certificate",
             "secret": {"secretName": names.child_name(plan.owner.name, ROLE_CERTIFICATE), "defaultMode": 0o440},

@@ -82,6 +82,7 @@ class _Leadership:
             group.create_task(informer.run())
         platform = Platform(
             guard_image=settings.guard_image,
+            unseal_image=settings.unseal_image,
             version=__version__,
             system_namespace=settings.system_namespace,
             cluster_domain=settings.cluster_domain,

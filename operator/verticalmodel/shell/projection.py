@@ -14,6 +14,7 @@ from verticalmodel.api import names
 from verticalmodel.api.evidence import Evidence
 from verticalmodel.facts import ObservedContainer, ObservedPod, Pin
 from verticalmodel.ownership import Ownership, ownership
+from verticalmodel.seal.report import Report, parse
 
 _HOST_FLAGS = ("hostPID", "hostIPC", "hostNetwork", "shareProcessNamespace")
 
@@ -133,9 +134,17 @@ def pod(obj: Mapping[str, Any]) -> Pod:
             shares_host=tuple(flag for flag in _HOST_FLAGS if spec.get(flag)),
             containers=tuple(_container(entry, statuses.get(entry["name"], {})) for entry in beside),
             created_at=datetime.fromisoformat(meta["creationTimestamp"]),
+            delivery=_delivery(statuses.get(names.CONTAINER_UNSEAL, {})),
             unscheduled=_unscheduled(status),
         ),
     )
+
+
+def _delivery(status: Mapping[str, Any]) -> Report | None:
+    """The report of the init container that delivers the parameters: of this end, or of the last one."""
+    ends = [(status.get(field) or {}).get("terminated") or {} for field in ("state", "lastState")]
+    said = (parse(end.get("message") or "") for end in ends if end)
+    return next((report for report in said if report is not None), None)
 
 
 def _unscheduled(status: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ class Settings:
     """How this process was started."""
 
     guard_image: str
+    unseal_image: str
     kubeconfig: Path | None
     system_namespace: str
     cluster_domain: str
@@ -44,6 +45,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         parser.add_argument(f"--{name}", default=value, type=kind, help=f"{text} [{variable}]{shown}")
 
     flag("guard-image", "GUARD_IMAGE", "", "image of the guard sidecar (Envoy); required")
+    flag("unseal-image", "UNSEAL_IMAGE", "", "image of the init container that delivers parameters; required")
     flag("kubeconfig", "KUBECONFIG", "", "kubeconfig to use outside a cluster; inside, the pod's account is used")
     flag("system-namespace", "SYSTEM_NAMESPACE", names.SYSTEM_NAMESPACE, "namespace of the Lease and the built-in CA")
     flag("cluster-domain", "CLUSTER_DOMAIN", "cluster.local", "DNS domain of the cluster, for certificates")
@@ -55,10 +57,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     given = parser.parse_args(arguments)
     if not given.guard_image:
         parser.error("--guard-image (GUARD_IMAGE) is required: the image of the guard sidecar")
+    if not given.unseal_image:
+        parser.error("--unseal-image (UNSEAL_IMAGE) is required: the image of the init container")
     if given.workers < 1 or given.resync_seconds <= 0:
         parser.error("--workers must be at least 1 and --resync-seconds above 0")
     return Settings(
         guard_image=given.guard_image,
+        unseal_image=given.unseal_image,
         kubeconfig=Path(given.kubeconfig) if given.kubeconfig else None,
         system_namespace=given.system_namespace,
         cluster_domain=given.cluster_domain,
