@@ -111,6 +111,9 @@ class ObservedPod:
     """Of hostPID, hostIPC, hostNetwork, shareProcessNamespace: those that are true."""
     containers: tuple[ObservedContainer, ...]
     """Every container that runs beside the workload: regular, sidecar and ephemeral ones."""
+    owned: bool = True
+    """A ReplicaSet controls it. One that nobody controls was not made by the model's Deployment: it is an instance that
+    may break a clause, and never one that makes a model serve or a clause hold."""
     created_at: datetime | None = None
     unscheduled: str = ""
     """Why the scheduler has found no node so far, in its own words."""

@@ -16,7 +16,7 @@ from verticalmodel.api.schema import parse_quantity
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.evidence import sha256_of
 from verticalmodel.facts import Facts, Platform
-from verticalmodel.gpus import GpuRequest, by_claim, looser, resolve
+from verticalmodel.gpus import GpuRequest, by_claim, looser, resolve, unusable
 from verticalmodel.refusals import Refusal
 
 MODEL_MOUNT = "/mnt/models"
@@ -94,6 +94,9 @@ def gpu_request(
     """What the pods need of GPUs; None for a model without."""
     if wish is None:
         return None
+    broken = unusable(standard)
+    if broken:
+        return refusals.standard_unusable(standard.metadata.name, broken)
     objection = looser(wish, standard)
     if objection:
         return refusals.looser(objection)

@@ -76,6 +76,23 @@ def child_refused(message: str) -> tuple[Rollup, Rollup]:
     )
 
 
+def api_failed(message: str) -> tuple[Rollup, Rollup]:
+    """Progressing and UpdatePending while the API server does not do what is asked; it is tried again."""
+    return (
+        Rollup(conditions.PROGRESSING, "Unknown", "ApiFailed", f"tried again with back-off: {message}"),
+        Rollup(conditions.UPDATE_PENDING, "Unknown", "ApiFailed", "see Progressing"),
+    )
+
+
+def deleting() -> tuple[Rollup, Rollup]:
+    """Progressing and UpdatePending of a model that is on its way out and held by somebody's finalizer."""
+    message = "the model is being deleted: nothing is changed or repaired any more; see metadata.finalizers"
+    return (
+        Rollup(conditions.PROGRESSING, "False", "Deleting", message),
+        Rollup(conditions.UPDATE_PENDING, "Unknown", "Deleting", message),
+    )
+
+
 def refused() -> tuple[Rollup, Rollup]:
     """Progressing and UpdatePending while the spec cannot be planned: nothing is changed, nothing is compared."""
     message = "nothing is changed until the spec can be planned; see Accepted"

@@ -10,7 +10,7 @@ from verticalmodel.api import names
 from verticalmodel.api.gpu import Gpu
 from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.pod_options import PodOptions
-from verticalmodel.api.schema import Digest, Object, Quantity, at_least, validations
+from verticalmodel.api.schema import Digest, Object, Quantity, at_least, at_most, validations
 
 PVC_URI = r"^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -52,7 +52,11 @@ class Resources(Object):
     )
     gpu: Gpu | None = Field(default=None, description="GPUs of the server container; default: none.")
 
-    model_config = {"json_schema_extra": validations(at_least("memory", "64Mi"), at_least("cpu", "10m"))}
+    model_config = {
+        "json_schema_extra": validations(
+            at_least("memory", "64Mi"), at_most("memory", "64Ti"), at_least("cpu", "10m"), at_most("cpu", "4096")
+        )
+    }
 
 
 class Startup(Object):
