@@ -76,6 +76,7 @@ class Facts:
     """The newest pinned template of this model, whatever its key."""
     occupied: frozenset[str] = frozenset()
     """`Kind/name` of objects that bear a child's name and are not ours."""
+    nodes: tuple[Node, ...] = ()
     device_classes: frozenset[str] = frozenset()
     """Names of the DeviceClasses."""
 

@@ -111,7 +111,9 @@ def failover_armed(pods: Sequence[ObservedPod]) -> Rollup:
     """Whether a standby is ready; never True without a drill."""
     nodes = {pod.node for pod in pods if pod.serving and pod.ready}
     if len(nodes) < 2:
-        message = "ready pods on fewer than two nodes; set spec.replicas to 2 or more"
+        message = (
+            "ready pods on fewer than two nodes; spec.replicas of 2 or more and a second node with room are needed"
+        )
         return Rollup(conditions.FAILOVER_ARMED, "False", "NoStandby", message)
     return Rollup(
         conditions.FAILOVER_ARMED,

@@ -8,6 +8,7 @@ import kubernetes.client
 import pytest
 
 from unit.test_plan import facts, model, planned
+from verticalmodel.facts import Facts, Node, NodeGpu
 from verticalmodel.plan import Plan
 from verticalmodel.render.children import children
 from verticalmodel.render.pin import pin
@@ -155,12 +156,17 @@ def test_elsewhere_the_device_plugins_resource_is_asked_for_on_nodes_whose_label
 
 
 def test_a_rollout_of_gpus_stops_one_pod_before_it_starts_another_unless_surge_is_asked_for() -> None:
-    def strategy(**spec: Any) -> tuple[int, int]:
-        rolling = rendered(planned(model(**spec)))["Deployment"]["spec"]["strategy"]["rollingUpdate"]
+    somewhere = Node("n", ready=True, cordoned=False, plugin_devices=(NodeGpu("L4", 24 * 10**9, (8, 9)),))
+
+    def strategy(known: Facts | None = None, **spec: Any) -> tuple[int, int]:
+        rolling = rendered(planned(model(**spec), known or facts(nodes=(somewhere,))))["Deployment"]["spec"][
+            "strategy"
+        ]["rollingUpdate"]
         return rolling["maxSurge"], rolling["maxUnavailable"]
 
     assert strategy() == (1, 0)
     assert strategy(**GPU) == (0, 1)
+    assert strategy(known=facts(), **GPU) == (1, 0), "what runs is not stopped for what no node can start"
     assert strategy(rollout={"surge": True}, **GPU) == (1, 0)
     assert strategy(rollout={"surge": False}) == (0, 1)
 

@@ -79,7 +79,9 @@ class Access(Object):
     """Who may connect to the model's guard port."""
 
     namespace_selector: LabelSelector | None = Field(
-        default=None, description="Namespaces whose pods may connect. Default: the model's own namespace only."
+        default=None,
+        description="Namespaces whose pods may connect, in the place of the default, the model's own namespace: name "
+        "that one too where its pods are to go on connecting.",
     )
 
 
@@ -89,7 +91,8 @@ class Rollout(Object):
     surge: bool | None = Field(
         default=None,
         description="True starts a new pod before an old one stops, which needs room for both; false stops one first. "
-        "Default: true without GPUs, false with GPUs, where the last one would be waited for without end.",
+        "Default: true without GPUs, false with GPUs, where the last one would be waited for without end; but true "
+        "where no node has such GPUs at all, so that what runs is not stopped for nothing.",
     )
 
 
