@@ -329,7 +329,7 @@ def test_the_worlds_of_these_properties_reach_all_verdicts_of_each_clause() -> N
     """Else the properties above would hold of an empty set."""
     reached: set[tuple[int, Status]] = set()
 
-    @settings(max_examples=100, deadline=None, derandomize=True)
+    @settings(max_examples=400, deadline=None, derandomize=True)
     @given(WORLDS)
     def collect(world: World) -> None:
         reached.update((one.clause, one.status) for one in measured(world).values())
