@@ -101,6 +101,21 @@ def ask(kubeconfig: Path, references: dict[str, str]) -> None:
     print(kubectl(kubeconfig, "logs", "job/client", "-n", NAMESPACE), flush=True)
 
 
+def explain(name: str) -> None:
+    """After a step that failed: what the model's conditions say of it, where there is a model."""
+    try:
+        printed = subprocess.run(
+            [ROOT / "hack/cluster", "kubeconfig", "--name", name], capture_output=True, text=True, check=True
+        )
+        found = json.loads(kubectl(Path(printed.stdout.strip()), "get", "vmodel", MODEL, "-n", NAMESPACE, "-o", "json"))
+    except subprocess.CalledProcessError:
+        return
+    for condition in found.get("status", {}).get("conditions", []):
+        if condition["type"] in ("Accepted", "Progressing", "Ready"):
+            print("  {type}={status} {reason}: {message}".format(**condition))
+    print(f"The demo applies its sample over what is there; `make demo-down` and again starts from nothing ({name}).")
+
+
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,7 +125,20 @@ def main() -> int:
     if arguments.down:
         run(ROOT / "hack/cluster", "down", "--name", arguments.name)
         return 0
-    kubeconfig, images = bring_up(arguments.name)
+    try:
+        demonstrate(arguments.name)
+    except subprocess.CalledProcessError as failure:
+        print(
+            f"demo: {' '.join(str(word) for word in failure.cmd)} failed with status {failure.returncode}", flush=True
+        )
+        explain(arguments.name)
+        return 1
+    return 0
+
+
+def demonstrate(name: str) -> None:
+    """Everything, step by step."""
+    kubeconfig, images = bring_up(name)
     references = {name: image["reference"] for name, image in images.items()}
     with step("operator and prober"):
         install(kubeconfig, references)
@@ -125,7 +153,6 @@ def main() -> int:
             )
     shown(kubeconfig, "get", "vmodel", "-n", NAMESPACE, "-o", "wide")
     print(f"The cluster stays up. export KUBECONFIG={kubeconfig} to look around; `make demo-down` ends it.")
-    return 0
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ class Facts:
     """The newest pinned template of this model, whatever its key."""
     occupied: frozenset[str] = frozenset()
     """`Kind/name` of objects that bear a child's name and are not ours."""
+    nodes: tuple[Node, ...] = ()
     device_classes: frozenset[str] = frozenset()
     """Names of the DeviceClasses."""
 
@@ -113,6 +114,9 @@ class ObservedPod:
     """Of hostPID, hostIPC, hostNetwork, shareProcessNamespace: those that are true."""
     containers: tuple[ObservedContainer, ...]
     """Every container that runs beside the workload: regular, sidecar and ephemeral ones."""
+    owned: bool = True
+    """A ReplicaSet controls it. One that nobody controls was not made by the model's Deployment: it is an instance that
+    may break a clause, and never one that makes a model serve or a clause hold."""
     created_at: datetime | None = None
     delivery: Report | None = None
     """What the init container last said of the parameters; None before its first end."""

@@ -7,6 +7,7 @@ away by placement which the judge would count as good: an A10 with ECC reports 2
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,6 +22,8 @@ MEMORY_MEASURE = "gpu-memory-sufficient"
 PRECISION_MEASURE = "mixed-precision-supported"
 _CAPABILITY = (7, 0)
 """Volta: the first with tensor cores; where the standard names none."""
+_TOLERANCE = re.compile(r"[0-9]{1,2}(\.[0-9]{1,4})?")
+_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,23 @@ def looser(wish: Gpu, standard: OperatingStandard) -> str:
     return ""
 
 
+def unusable(standard: OperatingStandard) -> str:
+    """Which parameter of the standard's GPU clauses cannot be used; empty where all can."""
+    for clause in _clauses(standard, MEMORY_MEASURE):
+        text = clause.parameters.get("tolerancePercent", "0")
+        if not _TOLERANCE.fullmatch(text):
+            return (
+                f"tolerancePercent {text!r} of clause {clause.id} must be a number from 0 to 99, for example 1 or 0.5"
+            )
+    for clause in _clauses(standard, PRECISION_MEASURE):
+        text = clause.parameters.get("minimumComputeCapability", "7.0")
+        if not _VERSION.fullmatch(text):
+            return f"minimumComputeCapability {text!r} of clause {clause.id} must be MAJOR.MINOR, for example 7.0"
+    return ""
+
+
 def resolve(wish: Gpu, standard: OperatingStandard, *, by_claim: bool) -> GpuRequest:
-    """The request for a wish that the standard allows."""
+    """The request for a wish that a usable standard allows."""
     tolerances = [Decimal(one.parameters.get("tolerancePercent", "0")) for one in _clauses(standard, MEMORY_MEASURE)]
     share = 1 - min(tolerances, default=Decimal(0)) / 100
     return GpuRequest(

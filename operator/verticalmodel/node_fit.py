@@ -12,6 +12,7 @@ from verticalmodel.facts import Node, NodeGpu
 from verticalmodel.gpus import GpuRequest
 
 _NODES_LISTED = 10
+_FITS = "has what is needed, so it is full or kept away by taints, affinity, CPU or memory"
 
 
 def lacks(request: GpuRequest, nodes: Iterable[Node]) -> str:
@@ -20,6 +21,11 @@ def lacks(request: GpuRequest, nodes: Iterable[Node]) -> str:
     for node in sorted(nodes, key=lambda one: one.name):
         found.setdefault(_lack(request, node), []).append(node.name)
     return "; ".join(f"{_listed(names)}: {lack}" for lack, names in found.items())
+
+
+def fits_somewhere(request: GpuRequest, nodes: Iterable[Node]) -> bool:
+    """Whether a node has the GPUs that are asked for, free or not."""
+    return any(_lack(request, node) == _FITS for node in nodes)
 
 
 def _lack(request: GpuRequest, node: Node) -> str:
@@ -37,7 +43,7 @@ def _lack(request: GpuRequest, node: Node) -> str:
     most = max(sum(one.product == device.product for one in fitting) for device in fitting)
     if most < request.count:
         return f"{most} of {request.count} GPUs that fit"
-    return "has what is needed, so it is full or kept away by taints, affinity, CPU or memory"
+    return _FITS
 
 
 def _too_small(request: GpuRequest, devices: Sequence[NodeGpu]) -> str:

@@ -38,12 +38,13 @@ def ownership(managed_fields: Sequence[Mapping[str, Any]], manager: str) -> Owne
     own: FieldSet = {}
     others = []
     for entry in managed_fields:
-        if entry.get("subresource") or entry.get("fieldsType") != "FieldsV1":
+        if entry.get("subresource") == "status" or entry.get("fieldsType") != "FieldsV1":
             continue
-        if entry.get("manager") != manager:
-            others.append(entry.get("fieldsV1", {}))
-        elif entry.get("operation") == "Apply":
+        # The name alone proves nothing: whoever updates under it is somebody else, for we only ever apply.
+        if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource"):
             own = entry.get("fieldsV1", {})
+        else:
+            others.append(entry.get("fieldsV1", {}))
     return Ownership(own, tuple(others))
 
 

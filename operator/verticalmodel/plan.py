@@ -9,6 +9,7 @@ from verticalmodel import refusals
 from verticalmodel.api import names
 from verticalmodel.api.gpu import Gpu
 from verticalmodel.api.labels import LabelSelector
+from verticalmodel.api.model_spec import Rollout
 from verticalmodel.api.modelruntime import ModelRuntimeSpec
 from verticalmodel.api.operatingstandard import OperatingStandard
 from verticalmodel.api.pod_options import PodOptions
@@ -17,7 +18,8 @@ from verticalmodel.api.source import Source
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.evidence import sha256_of
 from verticalmodel.facts import Facts, Platform
-from verticalmodel.gpus import GpuRequest, by_claim, looser, resolve
+from verticalmodel.gpus import GpuRequest, by_claim, looser, resolve, unusable
+from verticalmodel.node_fit import fits_somewhere
 from verticalmodel.refusals import Refusal
 from verticalmodel.seal.sizing import HEADROOM_BYTES
 
@@ -80,7 +82,7 @@ def plan(model: VerticalModel, facts: Facts) -> Plan | Refusal:
     gpus = gpu_request(model.spec.resources.gpu, standard, facts.device_classes)
     if isinstance(budget, Refusal):
         return budget
-    return gpus if isinstance(gpus, Refusal) else _resolved(model, facts.platform, runtime.spec, budget, gpus)
+    return gpus if isinstance(gpus, Refusal) else _resolved(model, facts, runtime.spec, budget, gpus)
 
 
 def start_budget(model: VerticalModel, standard: OperatingStandard) -> int | Refusal:
@@ -101,6 +103,9 @@ def gpu_request(
     """What the pods need of GPUs; None for a model without."""
     if wish is None:
         return None
+    broken = unusable(standard)
+    if broken:
+        return refusals.standard_unusable(standard.metadata.name, broken)
     objection = looser(wish, standard)
     if objection:
         return refusals.looser(objection)
@@ -120,8 +125,15 @@ def pin_key(model: VerticalModel) -> str:
     return sha256_of({field: spec[field] for field in _POD_FIELDS if field in spec})
 
 
+def _surge(rollout: Rollout, gpus: GpuRequest | None, facts: Facts) -> bool:
+    """Without a wish: GPU pods stop before new ones start, unless no node could ever take the new ones."""
+    if rollout.surge is not None:
+        return rollout.surge
+    return gpus is None or not fits_somewhere(gpus, facts.nodes)
+
+
 def _resolved(
-    model: VerticalModel, platform: Platform, runtime: ModelRuntimeSpec, budget: int, gpus: GpuRequest | None
+    model: VerticalModel, facts: Facts, runtime: ModelRuntimeSpec, budget: int, gpus: GpuRequest | None
 ) -> Plan:
     scheme, _, rest = model.spec.source.uri.partition("://")
     memory = int(parse_quantity(model.spec.resources.memory))
@@ -130,7 +142,7 @@ def _resolved(
     parse_quantity(model.spec.resources.cpu)
     return Plan(
         owner=Owner(model.metadata.name, model.metadata.namespace, model.metadata.uid),
-        platform=platform,
+        platform=facts.platform,
         runtime=runtime,
         replicas=0 if model.spec.suspend else model.spec.replicas,
         source=model.spec.source,
@@ -143,7 +155,7 @@ def _resolved(
         restarts_on_overrun=model.spec.startup.enforcement == "Enforce",
         gpus=gpus,
         pod=model.spec.pod,
-        surge=gpus is None if model.spec.rollout.surge is None else model.spec.rollout.surge,
+        surge=_surge(model.spec.rollout, gpus, facts),
         clients=model.spec.access.namespace_selector or own_namespace,
         pin_key=pin_key(model),
     )

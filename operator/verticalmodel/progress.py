@@ -76,6 +76,23 @@ def child_refused(message: str) -> tuple[Rollup, Rollup]:
     )
 
 
+def api_failed(message: str) -> tuple[Rollup, Rollup]:
+    """Progressing and UpdatePending while the API server does not do what is asked; it is tried again."""
+    return (
+        Rollup(conditions.PROGRESSING, "Unknown", "ApiFailed", f"tried again with back-off: {message}"),
+        Rollup(conditions.UPDATE_PENDING, "Unknown", "ApiFailed", "see Progressing"),
+    )
+
+
+def deleting() -> tuple[Rollup, Rollup]:
+    """Progressing and UpdatePending of a model that is on its way out and held by somebody's finalizer."""
+    message = "the model is being deleted: nothing is changed or repaired any more; see metadata.finalizers"
+    return (
+        Rollup(conditions.PROGRESSING, "False", "Deleting", message),
+        Rollup(conditions.UPDATE_PENDING, "Unknown", "Deleting", message),
+    )
+
+
 def refused() -> tuple[Rollup, Rollup]:
     """Progressing and UpdatePending while the spec cannot be planned: nothing is changed, nothing is compared."""
     message = "nothing is changed until the spec can be planned; see Accepted"
@@ -94,7 +111,9 @@ def failover_armed(pods: Sequence[ObservedPod]) -> Rollup:
     """Whether a standby is ready; never True without a drill."""
     nodes = {pod.node for pod in pods if pod.serving and pod.ready}
     if len(nodes) < 2:
-        message = "ready pods on fewer than two nodes; set spec.replicas to 2 or more"
+        message = (
+            "ready pods on fewer than two nodes; spec.replicas of 2 or more and a second node with room are needed"
+        )
         return Rollup(conditions.FAILOVER_ARMED, "False", "NoStandby", message)
     return Rollup(
         conditions.FAILOVER_ARMED,

@@ -20,6 +20,7 @@ class RefusalReason(StrEnum):
     RUNTIME_NOT_FOUND = "RuntimeNotFound"
     STANDARD_NOT_FOUND = "StandardNotFound"
     FORMAT_NOT_SUPPORTED = "FormatNotSupported"
+    STANDARD_UNUSABLE = "StandardUnusable"
     NAME_TAKEN = "NameTaken"
     DEVICE_CLASS_NOT_FOUND = "DeviceClassNotFound"
     LOOSER_THAN_STANDARD = "LooserThanStandard"
@@ -48,6 +49,14 @@ def no_standard(model: VerticalModel) -> Refusal:
         RefusalReason.STANDARD_NOT_FOUND,
         f"spec.standard.name: there is no OperatingStandard {model.spec.standard.name!r}; "
         "`kubectl get operatingstandards` lists what there is",
+    )
+
+
+def standard_unusable(standard: str, objection: str) -> Refusal:
+    """The standard's own data cannot be used for this model."""
+    return Refusal(
+        RefusalReason.STANDARD_UNUSABLE,
+        f"spec.standard.name: OperatingStandard {standard!r} cannot be used: {objection}",
     )
 
 

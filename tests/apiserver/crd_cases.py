@@ -35,7 +35,9 @@ NAME = ("metadata", "name")
 SELECTOR = ("spec", "access", "namespaceSelector")
 ENV = ("spec", "env", 0, "name")
 NO_NAME = ("is no name for a model", "at most 63 lower-case letters, digits and dashes, starting with a letter")
-PVC = "should match '^pvc://"
+SOURCE = "should match '^(pvc://"
+URI = ("spec", "source", "uri")
+EGRESS = ("spec", "source", "egress", 0)
 QUANTITY = "is not a quantity; write for example 2, 500m or 4Gi"
 
 CASES = {
@@ -54,9 +56,12 @@ CASES = {
     "memory is enough to start": Case(
         "VerticalModel",
         ("spec", "resources", "memory"),
-        "64Mi",
-        "65535Ki",
-        ("memory is 65535Ki, it must be at least 64Mi",),
+        "256Mi",
+        "262143Ki",
+        ("memory is 262143Ki, it must be at least 256Mi",),
+    ),
+    "memory is less than any machine's": Case(
+        "VerticalModel", ("spec", "resources", "memory"), "64Ti", "65Ti", ("memory is 65Ti, it must be at most 64Ti",)
     ),
     "cpu is more than nothing": Case(
         "VerticalModel", ("spec", "resources", "cpu"), "10m", -1, ("cpu is -1, it must be at least 10m",)
@@ -64,14 +69,50 @@ CASES = {
     "a suffix without a number is zero to the server, so it is too small": Case(
         "VerticalModel", ("spec", "resources", "cpu"), "1k", "k", ("cpu is k, it must be at least 10m",)
     ),
-    "a claim's path stays inside it": Case(
-        "VerticalModel", ("spec", "source", "uri"), "pvc://models/a..b", "pvc://models/../b", ("pvc://models/../b", PVC)
+    "a path stays inside its bucket": Case(
+        "VerticalModel", URI, "s3://models/a..b", "s3://models/../b", ("s3://models/../b", SOURCE)
     ),
-    "a claim's path has no empty step": Case(
-        "VerticalModel", ("spec", "source", "uri"), "pvc://models", "pvc://models//b", ("pvc://models//b", PVC)
+    "a path has no empty step": Case(
+        "VerticalModel", URI, "s3://models/a", "s3://models//b", ("s3://models//b", SOURCE)
     ),
-    "other schemes are not served yet": Case(
-        "VerticalModel", ("spec", "source", "uri"), "pvc://m/f.onnx", "s3://m/f.onnx", ("s3://m/f.onnx", PVC)
+    "plain HTTP is no source": Case(
+        "VerticalModel", URI, "https://host/f.onnx", "http://host/f.onnx", ("http://host/f.onnx", SOURCE)
+    ),
+    "an address holds no password": Case(
+        "VerticalModel", URI, "https://host:8443/f", "https://user:secret@host/f", (SOURCE,)
+    ),
+    "a claim needs no way out": Case(
+        "VerticalModel", URI, "s3://models/a", "pvc://models/a", ("a claim needs neither egress nor secretRef",)
+    ),
+    "a remote source needs a way out": Case(
+        "VerticalModel",
+        ("spec", "source", "egress"),
+        [{"cidr": "192.0.2.0/24"}],
+        [],
+        ("a remote source needs egress: a network policy knows addresses, not hosts",),
+    ),
+    "a way out is addresses or pods": Case(
+        "VerticalModel",
+        EGRESS,
+        {"cidr": "192.0.2.0/24"},
+        {"port": 1},
+        ("name either a cidr or a namespaceSelector",),
+    ),
+    "addresses are a CIDR": Case(
+        "VerticalModel",
+        EGRESS,
+        {"cidr": "2001:db8::/32"},
+        {"cidr": "192.0.2.0/33"},
+        ("must be a CIDR",),
+        "spec.source.egress[0].cidr",
+    ),
+    "the metadata service is never opened": Case(
+        "VerticalModel",
+        EGRESS,
+        {"cidr": "169.0.0.0/8"},
+        {"cidr": "169.254.169.254/32"},
+        ("link-local addresses are never opened",),
+        "spec.source.egress[0].cidr",
     ),
     "a digest is a SHA-256 in lower case": Case(
         "VerticalModel",

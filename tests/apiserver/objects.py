@@ -46,7 +46,14 @@ def model(namespace: str, name: str = "breast-screening") -> Wire:
         namespace,
         {
             "runtime": {"name": "oip-onnx"},
-            "source": {"uri": "pvc://models/breast/1", "digest": DIGEST, "format": "onnx"},
+            "source": {
+                "uri": "s3://models/breast/1",
+                "digest": DIGEST,
+                "format": "onnx",
+                "key": {"name": "model-key", "key": "key"},
+                "secretRef": {"name": "bucket"},
+                "egress": [{"cidr": "192.0.2.0/24", "port": 9000}, _pods()],
+            },
             "replicas": 2,
             "suspend": False,
             "resources": {
@@ -68,6 +75,14 @@ def model(namespace: str, name: str = "breast-screening") -> Wire:
             "update": "2026-11",
         },
     )
+
+
+def _pods() -> Wire:
+    selector = {
+        "matchLabels": {"team": "radiology"},
+        "matchExpressions": [{"key": "example.com/team", "operator": "In", "values": ["radiology"]}],
+    }
+    return {"namespaceSelector": selector, "podSelector": selector, "port": 9000}
 
 
 def _pod_options() -> Wire:

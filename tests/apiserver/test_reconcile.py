@@ -40,6 +40,7 @@ RUNTIME = {
 }
 
 
+QUOTAS = Resource("", "v1", "resourcequotas", namespaced=True, kind="ResourceQuota")
 DEVICE_CLASS = {
     "apiVersion": resources.DEVICE_CLASSES.api_version,
     "kind": "DeviceClass",
@@ -297,6 +298,29 @@ async def forced_apply(world: World, child: dict[str, Any]) -> None:
     await world.user.apply(resources.NETWORK_POLICIES, body, manager="eve")
 
 
+async def image_under_our_name(world: World, child: dict[str, Any]) -> None:
+    """The applied hash, the digest and the owner of every field stay as they were: only the image is another."""
+    live = await world.user.get(resources.DEPLOYMENTS, resources.key_of(child))
+    meta = {key: live["metadata"][key] for key in ("name", "namespace", "labels", "annotations", "ownerReferences")}
+    meta["annotations"].pop("deployment.kubernetes.io/revision", None)
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": live["spec"]}
+    body["spec"]["template"]["spec"]["containers"][0]["image"] = "stub:1"
+    await world.user.apply(resources.DEPLOYMENTS, body, manager=names.MANAGER_CHILDREN)
+
+
+async def sidecar_under_our_name(world: World, child: dict[str, Any]) -> None:
+    add = {"op": "add", "path": "/spec/template/spec/containers/-", "value": {"name": "spy", "image": "spy:1"}}
+    await world.user.patch_json(resources.DEPLOYMENTS, resources.key_of(child), [add], manager=names.MANAGER_CHILDREN)
+
+
+async def policy_under_our_name(world: World, child: dict[str, Any]) -> None:
+    live = await world.user.get(resources.NETWORK_POLICIES, resources.key_of(child))
+    meta = {key: live["metadata"][key] for key in ("name", "namespace", "labels", "annotations", "ownerReferences")}
+    body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": meta}
+    spec = {**live["spec"], "ingress": [{}], "egress": [{}]}
+    await world.user.apply(resources.NETWORK_POLICIES, {**body, "spec": spec}, manager=names.MANAGER_CHILDREN)
+
+
 async def no_labels(world: World, child: dict[str, Any]) -> None:
     labels = {names.LABEL_MODEL_UID: None}
     await world.user.patch_merge(resources.SERVICES, resources.key_of(child), {"metadata": {"labels": labels}})
@@ -315,6 +339,9 @@ async def deleted(world: World, child: dict[str, Any]) -> None:
         ("Deployment", no_read_only_root),
         ("Deployment", environment),
         ("Deployment", scaled),
+        ("Deployment", image_under_our_name),
+        ("Deployment", sidecar_under_our_name),
+        ("NetworkPolicy", policy_under_our_name),
         ("NetworkPolicy", open_policy),
         ("NetworkPolicy", forced_apply),
         ("Service", plain_port),
@@ -367,7 +394,7 @@ async def test_a_newer_operator_restarts_nothing_until_the_user_takes_the_update
         model = await newer.settle(key)
         [after] = await newer.children("Deployment")
     assert condition(model, "UpdatePending") == ("False", "UpToDate")
-    assert after["spec"]["template"]["spec"]["initContainers"][0]["image"] == "guard:2"
+    assert after["spec"]["template"]["spec"]["initContainers"][1]["image"] == "guard:2"
 
 
 async def test_a_strangers_service_of_the_models_name_is_refused_and_left_alone(world: World) -> None:
@@ -436,6 +463,56 @@ async def test_a_child_that_the_server_refuses_is_a_condition_with_its_reason_an
     model = await world.settle(key)
     assert condition(model, "Progressing")[0] == "True"
     assert len(await world.children("Deployment")) == 1
+
+
+async def test_a_quota_that_refuses_keeps_nothing_from_being_judged(world: World) -> None:
+    key = await world.create()
+    await world.settle(key)
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none", "namespace": world.namespace},
+        "spec": {"hard": {"count/services": "0"}},
+    }
+    await world.user.create(QUOTAS, quota)
+    [service] = await world.children("Service")
+    await world.user.delete(resources.SERVICES, resources.key_of(service))
+    await world.caught_up()
+    model = await world.reconcile(key)
+    async with asyncio.timeout(20):
+        while condition(model, "Progressing") != ("False", "ChildRefused"):
+            await asyncio.sleep(0.2)  # the quota controller's pace
+            model = await world.reconcile(key)
+    assert condition(model, "TransportEncrypted")[0] == "Unknown"
+
+
+async def test_a_model_that_somebodys_finalizer_holds_loses_every_true(world: World) -> None:
+    key = await world.create()
+    await world.settle(key)
+    await world.user.patch_merge(resources.VERTICAL_MODELS, key, {"metadata": {"finalizers": ["example.com/hold"]}})
+    await world.user.delete(resources.VERTICAL_MODELS, key)
+    try:
+        model = await world.reconcile(key)
+        assert condition(model, "Ready") == ("False", "Deleting")
+        assert condition(model, "Progressing") == ("False", "Deleting")
+        assert {clause["verdict"] for clause in model["status"]["clauses"]} == {"Unknown"}
+    finally:
+        await world.user.patch_merge(resources.VERTICAL_MODELS, key, {"metadata": {"finalizers": None}})
+
+
+async def test_a_model_that_went_away_unseen_is_not_made_again_for_ever(world: World) -> None:
+    key = await world.create()
+    await world.settle(key)
+    await world.user.delete(resources.VERTICAL_MODELS, key)
+    # The collector looks for new kinds every half a minute only.
+    async with asyncio.timeout(90):
+        while world.caches.child(resources.SERVICES, key) is not None:  # noqa: ASYNC110 - the collector's pace
+            await asyncio.sleep(0.05)
+    # No event told: the caches still hold it, and the pass that would make its Service anew finds out.
+    world.writes.clear()
+    await world.reconciler(key)
+    assert world.caches.model(key) is None
+    assert world.writes == []
 
 
 async def test_children_of_a_previous_model_of_the_name_are_waited_for(world: World) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from e2e.installed import Cluster, until
+from installation import ROOT
 from verticalmodel import evidence
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Entry, Evidence, Subject
@@ -18,6 +20,25 @@ MODEL = "breast-screening"
 BUSYBOX = "verticalmodel-test/busybox:1"
 SYSTEM = names.SYSTEM_NAMESPACE
 Entries = dict[str, Entry]
+
+
+@pytest.fixture
+def unfenced(cluster: Cluster) -> Iterator[None]:
+    """A cluster whose administrator has removed the policy that keeps strangers out: the measurement must still see."""
+    policy = (ROOT / "manifests/policies/model-pods.yaml").read_text()
+    cluster.kubectl("delete", "validatingadmissionpolicybinding", "verticalmodel-model-pods")
+    yield
+    cluster.apply(policy, "--server-side")
+
+
+def make(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> None:
+    """Create a rogue pod; the API server takes a moment to forget a policy."""
+
+    def made() -> bool:
+        said = cluster.kubectl("create", "-f", "-", "-n", namespace, stdin=json.dumps(pod), check=False)
+        return "created" in said
+
+    until("a rogue pod made", made, timeout=30)
 
 
 @pytest.fixture
@@ -140,6 +161,7 @@ def test_a_new_pod_is_measured_and_an_old_one_leaves_the_evidence(cluster: Clust
     assert all(entry.sequence > newest for name, entry in after.items() if name.startswith("pod/"))
 
 
+@pytest.mark.usefixtures("unfenced")
 def test_a_pod_that_answers_in_plain_text_under_the_models_name_is_found_out(cluster: Cluster, served: str) -> None:
     once(cluster, served, "the Service measured", lambda found: f"service/{MODEL}:443" in found)
     container = {
@@ -147,7 +169,7 @@ def test_a_pod_that_answers_in_plain_text_under_the_models_name_is_found_out(clu
         "command": ["httpd", "-f", "-p", "8443", "-h", "/etc"],
         "resources": {"limits": {"cpu": "100m", "memory": "32Mi"}},
     }
-    cluster.apply(rogue("plain", container), "-n", served)
+    make(cluster, served, rogue("plain", container))
 
     found = once(
         cluster, served, "plain text found",
@@ -162,9 +184,10 @@ def test_a_pod_that_answers_in_plain_text_under_the_models_name_is_found_out(clu
     cluster.await_condition(served, MODEL, "TransportEncrypted", "True")
 
 
+@pytest.mark.usefixtures("unfenced")
 def test_a_container_without_limits_is_found_out_in_its_live_cgroup(cluster: Cluster, served: str) -> None:
     once(cluster, served, "the Service measured", lambda found: f"service/{MODEL}:443" in found)
-    cluster.apply(rogue("loose", {"name": "loose", "command": ["/bin/sh", "-c", "sleep 3600"]}), "-n", served)
+    make(cluster, served, rogue("loose", {"name": "loose", "command": ["/bin/sh", "-c", "sleep 3600"]}))
 
     found = once(
         cluster, served, "the missing limits found",
@@ -174,15 +197,24 @@ def test_a_container_without_limits_is_found_out_in_its_live_cgroup(cluster: Clu
     facts = seen(found["pod/loose/loose"])
     assert (found["pod/loose/loose"].value, facts["memoryLimitBytes"]) == (2.0, "0")
     assert "cpuQuotaMicroseconds" not in facts
+    broken = cluster.await_condition(served, MODEL, "SandboxEnforced", "False")
+    assert broken["message"].startswith("pod/loose/loose: 2 missing limits")
 
 
+def test_a_stranger_cannot_make_a_pod_of_the_model(cluster: Cluster, served: str) -> None:
+    pod = rogue("stranger", {"name": "server", "command": ["/bin/sh", "-c", "sleep 3600"]})
+    said = cluster.kubectl("create", "-f", "-", "-n", served, stdin=json.dumps(pod), check=False)
+    assert "made by its model's Deployment and by nobody else" in said
+
+
+@pytest.mark.usefixtures("unfenced")
 def test_the_chain_goes_on_when_the_prober_is_replaced(cluster: Cluster, served: str) -> None:
     [name] = pods(cluster, served)
     expected = instances_of(name) | {f"service/{MODEL}:443"}
     before = measured(cluster, served, expected)
     cluster.kubectl("delete", "pod", "-n", SYSTEM, "-l", f"{names.LABEL_NAME}={names.ACCOUNT_PROBER}")
     cluster.kubectl("rollout", "status", f"deployment/{names.ACCOUNT_PROBER}", "-n", SYSTEM, "--timeout=60s")
-    cluster.apply(rogue("later", {"name": "later", "command": ["/bin/sh", "-c", "sleep 3600"]}), "-n", served)
+    make(cluster, served, rogue("later", {"name": "later", "command": ["/bin/sh", "-c", "sleep 3600"]}))
 
     after = once(cluster, served, "the later pod measured", lambda found: "pod/later/later" in found)
 

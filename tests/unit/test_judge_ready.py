@@ -28,6 +28,8 @@ from verticalmodel.api.evidence import Subject
 from verticalmodel.facts import ObservedPod
 from verticalmodel.judge.ready import ready
 from verticalmodel.judge.verdict import Rollup
+from verticalmodel.seal.reasons import Reason
+from verticalmodel.seal.report import Report
 
 
 def answers(world: World, answer: str) -> World:
@@ -225,3 +227,17 @@ def test_a_bad_answer_is_quoted_with_the_pod() -> None:
 def test_a_rollout_in_progress_says_that_earlier_pods_still_run() -> None:
     world = good_world().with_pod(0, template_digest=OLD_DIGEST).with_pod(1, ready=False)
     assert ready(world.observed(), DIGEST).message.endswith("1 of an earlier template still run.")
+
+
+def test_parameters_that_were_refused_give_their_own_reason() -> None:
+    """Before one byte reached the server: the refusal is what people must see, not a container that waits."""
+    report = Report(reason=Reason.DIGEST_MISMATCH, message="sha256:00 is not the pinned sha256:11")
+    world = alone(pod(ready=False, phase="Pending", containers=(WAITING,), delivery=report))
+    found = ready(world.observed(), DIGEST)
+    assert (found.status, found.reason) == ("False", "DigestMismatch")
+    assert "sha256:00 is not the pinned sha256:11" in found.message
+
+
+def test_a_refusal_of_long_ago_does_not_speak_against_a_pod_that_serves() -> None:
+    report = Report(reason=Reason.KEY_MISSING, message="no key")
+    assert ready(alone(pod(delivery=report)).observed(), DIGEST).status == "True"

@@ -169,7 +169,8 @@ def _sets(flag: str) -> Mutation:
 def _drops(group: str, *limits: str) -> Mutation:
     def mutate(made: Children) -> None:
         for limit in limits:
-            del _pod_spec(made)[group][0]["resources"]["limits"][limit]
+            # The last of its group: the guard runs beside the server, an init container is gone by then.
+            del _pod_spec(made)[group][-1]["resources"]["limits"][limit]
 
     return mutate
 

@@ -185,3 +185,19 @@ def test_a_field_of_ours_that_somebody_took_over_is_no_addition_and_is_not_remov
         {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
         {"op": "remove", "path": "/spec/template/spec/containers/0/tty"},
     ]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"manager": "verticalmodel", "operation": "Update"},
+        {"manager": "verticalmodel", "operation": "Apply", "subresource": "scale"},
+        {"manager": "eve", "operation": "Apply"},
+    ],
+    ids=["an update under our name", "an apply to a subresource", "somebody else"],
+)
+def test_what_is_not_our_apply_to_the_object_itself_is_somebody_elses(entry: dict[str, str]) -> None:
+    spy = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"spy"}': {".": {}}}}}}}
+    ours = {"manager": "verticalmodel", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": OURS}
+    found = ownership([ours, {**entry, "fieldsType": "FieldsV1", "fieldsV1": spy}], "verticalmodel")
+    assert has_additions(found, body_of(DESIRED))

@@ -70,12 +70,6 @@ def planned(subject: VerticalModel, known: Facts | None = None) -> Plan:
             RefusalReason.FORMAT_NOT_SUPPORTED,
             ("spec.source.format", "'gguf'", "onnx"),
         ),
-        (
-            model(source={"uri": "pvc://c", "digest": "sha256:" + "0" * 64}),
-            facts(),
-            RefusalReason.DIGEST_NOT_VERIFIABLE,
-            ("spec.source.digest", "leave the field out"),
-        ),
         (model(), facts(occupied=frozenset({"Service/m"})), RefusalReason.NAME_TAKEN, ("Service/m", "'ns'")),
         (
             model(startup={"budgetSeconds": 301}),
@@ -97,13 +91,14 @@ def test_a_refusal_names_the_field_its_value_and_what_is_allowed(
 def test_the_smallest_model_gets_safe_defaults() -> None:
     result = planned(model())
     assert (result.replicas, result.cpu, result.memory, result.start_budget_seconds) == (1, "1", "1Gi", 300)
-    assert (result.claim, result.model_path) == ("claim", "/mnt/models/a/model.onnx")
+    assert (result.claim, result.memory_bytes, result.parameters_bytes) == ("claim", 2**30, 2**30 - 128 * 2**20)
     assert result.clients == LabelSelector(match_labels={"kubernetes.io/metadata.name": "ns"})
     assert result.restarts_on_overrun
 
 
-def test_a_claim_without_a_path_is_served_as_a_whole() -> None:
-    assert planned(model(source={"uri": "pvc://claim"})).model_path == "/mnt/models"
+def test_a_remote_source_needs_no_claim() -> None:
+    remote = {"uri": "s3://models/breast", "egress": [{"cidr": "192.0.2.0/24"}]}
+    assert planned(model(source=remote)).claim == ""
 
 
 def test_a_suspended_model_has_no_pods_but_keeps_its_wish() -> None:
@@ -131,6 +126,8 @@ def test_scaling_suspending_and_granting_access_ask_for_no_new_pods(change: dict
     "change",
     [
         {"source": {"uri": "pvc://other"}},
+        {"source": {"uri": "pvc://claim/a/model.onnx", "key": {"name": "model-key"}}},
+        {"source": {"uri": "pvc://claim/a/model.onnx", "digest": "sha256:" + "0" * 64}},
         {"resources": {"cpu": "2"}},
         {"startup": {"enforcement": "Report"}},
         {"update": "take it"},

@@ -8,6 +8,7 @@ import kubernetes.client
 import pytest
 
 from unit.test_plan import facts, model, planned
+from verticalmodel.facts import Facts, Node, NodeGpu
 from verticalmodel.plan import Plan
 from verticalmodel.render.children import children
 from verticalmodel.render.pin import pin
@@ -66,8 +67,9 @@ def server(plan: Plan) -> dict[str, Any]:
         planned(model(**GPU)),
         planned(model(pod=WISHES)),
         planned(model(pod=WISHES, **GPU)),
+        planned(model(source={"uri": "s3://models/a", "key": {"name": "k"}, "egress": [{"cidr": "192.0.2.0/24"}]})),
     ],
-    ids=["cpu", "claim", "device plugin", "wishes", "wishes and device plugin"],
+    ids=["cpu", "claim", "device plugin", "wishes", "wishes and device plugin", "sealed in a bucket"],
 )
 def test_the_official_client_knows_every_field(plan: Plan) -> None:
     for kind, child in rendered(plan).items():
@@ -155,12 +157,17 @@ def test_elsewhere_the_device_plugins_resource_is_asked_for_on_nodes_whose_label
 
 
 def test_a_rollout_of_gpus_stops_one_pod_before_it_starts_another_unless_surge_is_asked_for() -> None:
-    def strategy(**spec: Any) -> tuple[int, int]:
-        rolling = rendered(planned(model(**spec)))["Deployment"]["spec"]["strategy"]["rollingUpdate"]
+    somewhere = Node("n", ready=True, cordoned=False, plugin_devices=(NodeGpu("L4", 24 * 10**9, (8, 9)),))
+
+    def strategy(known: Facts | None = None, **spec: Any) -> tuple[int, int]:
+        rolling = rendered(planned(model(**spec), known or facts(nodes=(somewhere,))))["Deployment"]["spec"][
+            "strategy"
+        ]["rollingUpdate"]
         return rolling["maxSurge"], rolling["maxUnavailable"]
 
     assert strategy() == (1, 0)
     assert strategy(**GPU) == (0, 1)
+    assert strategy(known=facts(), **GPU) == (1, 0), "what runs is not stopped for what no node can start"
     assert strategy(rollout={"surge": True}, **GPU) == (1, 0)
     assert strategy(rollout={"surge": False}) == (0, 1)
 
@@ -197,3 +204,74 @@ def test_the_runtimes_labels_of_ours_win_over_the_users() -> None:
     plan = planned(model(pod={"labels": {"verticalmodel.io/model": "other"}}))
     labels = rendered(plan)["Deployment"]["spec"]["template"]["metadata"]["labels"]
     assert labels["verticalmodel.io/model"] == "m"
+
+
+SEALED = {
+    "uri": "s3://models/breast",
+    "digest": "sha256:" + "a" * 64,
+    "key": {"name": "model-key"},
+    "secretRef": {"name": "bucket"},
+    "egress": [
+        {"cidr": "169.0.0.0/8"},
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "minio"}}, "port": 9000},
+    ],
+}
+
+
+def mounts(container: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+
+
+def test_parameters_are_unsealed_into_memory_that_the_server_reads() -> None:
+    unseal, guard = pod_spec(planned(model(source=SEALED)))["initContainers"]
+    assert unseal["args"] == [
+        "--source=s3://models/breast",
+        "--target=/mnt/models/parameters",
+        f"--memory-limit={2**30}",
+        f"--size-limit={2**30 - 128 * 2**20}",
+        "--cpus=1",
+        "--digest=sha256:" + "a" * 64,
+        "--key=/etc/unseal/key/key",
+        "--credentials=/etc/unseal/credentials",
+    ]
+    assert unseal["terminationMessagePolicy"] == "File"
+    assert unseal["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    served = server(planned(model(source=SEALED)))
+    assert {"name": "parameters", "mountPath": "/mnt/models", "readOnly": True} in served["volumeMounts"]
+    assert {"name": "MODEL_PATH", "value": "/mnt/models/parameters"} in served["env"]
+    assert guard["name"] == "guard"
+
+
+def test_key_and_credentials_are_mounted_in_the_init_container_only_and_may_be_missing() -> None:
+    spec = pod_spec(planned(model(source=SEALED)))
+    secrets = {one["name"]: one["secret"] for one in spec["volumes"] if "secret" in one}
+    assert (secrets["key"]["optional"], secrets["credentials"]["optional"]) == (True, True)
+    assert secrets["key"]["items"] == [{"key": "key", "path": "key"}]
+    [unseal, *others] = [*spec["initContainers"], *spec["containers"]]
+    assert {"key", "credentials"} <= mounts(unseal).keys()
+    assert not any({"key", "credentials", "source"} & mounts(one).keys() for one in others)
+
+
+def test_a_claim_is_mounted_read_only_where_it_is_unsealed_and_nowhere_else() -> None:
+    spec = pod_spec(planned(model()))
+    unseal = spec["initContainers"][0]
+    assert "--mount=/mnt/source" in unseal["args"]
+    assert {"name": "source", "mountPath": "/mnt/source", "readOnly": True} in unseal["volumeMounts"]
+    [memory] = [one["emptyDir"] for one in spec["volumes"] if one["name"] == "parameters"]
+    assert memory == {"medium": "Memory", "sizeLimit": str(2**30 - 128 * 2**20)}
+    assert not any(argument.startswith("--key") for argument in unseal["args"])
+
+
+def test_the_way_out_is_the_source_and_the_resolver_and_never_the_metadata_service() -> None:
+    spec = rendered(planned(model(source=SEALED)))["NetworkPolicy"]["spec"]
+    dns, addresses, pods = spec["egress"]
+    assert {port["port"] for port in dns["ports"]} == {53}
+    assert addresses == {
+        "to": [{"ipBlock": {"cidr": "169.0.0.0/8", "except": ["169.254.0.0/16"]}}],
+        "ports": [{"port": 443, "protocol": "TCP"}],
+    }
+    assert pods == {
+        "to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "minio"}}}],
+        "ports": [{"port": 9000, "protocol": "TCP"}],
+    }
+    assert "egress" not in rendered(planned(model()))["NetworkPolicy"]["spec"], "a claim needs none (decision 2)"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from verticalmodel.api.schema import Object, Quantity, at_least, validations
+from verticalmodel.api.schema import Object, Quantity, at_least, at_most, validations
 
 
 class Gpu(Object):
@@ -28,4 +28,4 @@ class Gpu(Object):
     )
     sharing: Literal["Exclusive"] = Field(default="Exclusive", description="Exclusive: no other pod uses these GPUs.")
 
-    model_config = {"json_schema_extra": validations(at_least("memory", "24G"))}
+    model_config = {"json_schema_extra": validations(at_least("memory", "24G"), at_most("memory", "4T"))}

@@ -10,7 +10,7 @@ from verticalmodel.api import names
 from verticalmodel.api.gpu import Gpu
 from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.pod_options import PodOptions
-from verticalmodel.api.schema import Object, Quantity, at_least, validations
+from verticalmodel.api.schema import Object, Quantity, at_least, at_most, validations
 from verticalmodel.api.source import Source
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -39,7 +39,11 @@ class Resources(Object):
     )
     gpu: Gpu | None = Field(default=None, description="GPUs of the server container; default: none.")
 
-    model_config = {"json_schema_extra": validations(at_least("memory", "256Mi"), at_least("cpu", "10m"))}
+    model_config = {
+        "json_schema_extra": validations(
+            at_least("memory", "256Mi"), at_most("memory", "64Ti"), at_least("cpu", "10m"), at_most("cpu", "4096")
+        )
+    }
 
 
 class Startup(Object):
@@ -62,7 +66,9 @@ class Access(Object):
     """Who may connect to the model's guard port."""
 
     namespace_selector: LabelSelector | None = Field(
-        default=None, description="Namespaces whose pods may connect. Default: the model's own namespace only."
+        default=None,
+        description="Namespaces whose pods may connect, in the place of the default, the model's own namespace: name "
+        "that one too where its pods are to go on connecting.",
     )
 
 
@@ -72,7 +78,8 @@ class Rollout(Object):
     surge: bool | None = Field(
         default=None,
         description="True starts a new pod before an old one stops, which needs room for both; false stops one first. "
-        "Default: true without GPUs, false with GPUs, where the last one would be waited for without end.",
+        "Default: true without GPUs, false with GPUs, where the last one would be waited for without end; but true "
+        "where no node has such GPUs at all, so that what runs is not stopped for nothing.",
     )
 
 

@@ -12,6 +12,7 @@ from verticalmodel.api.schema import (
     PrinterColumn,
     Quantity,
     at_least,
+    at_most,
     cel,
     list_map,
     list_set,
@@ -46,7 +47,11 @@ class RuntimeResources(Object):
     cpu: Quantity = Field(default="250m", description="Cores of the guard.")
     memory: Quantity = Field(default="128Mi", description="Memory of the guard.")
 
-    model_config = {"json_schema_extra": validations(at_least("memory", "32Mi"), at_least("cpu", "10m"))}
+    model_config = {
+        "json_schema_extra": validations(
+            at_least("memory", "32Mi"), at_most("memory", "64Gi"), at_least("cpu", "10m"), at_most("cpu", "64")
+        )
+    }
 
 
 class ModelRuntimeSpec(Object):

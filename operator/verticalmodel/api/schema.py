@@ -20,6 +20,7 @@ __all__ = [
     "PrinterColumn",
     "Quantity",
     "at_least",
+    "at_most",
     "cel",
     "list_map",
     "list_set",
@@ -120,6 +121,17 @@ def at_least(field: str, minimum: str) -> dict[str, str]:
         f"{field} must be at least {minimum}",
         fieldPath=f".{field}",
         messageExpression=f"'{field} is ' + {value} + ', it must be at least {minimum}'",
+    )
+
+
+def at_most(field: str, maximum: str) -> dict[str, str]:
+    """A rule for an object: its Quantity `field` is at most `maximum`. What is no quantity has its own message."""
+    value = f"string(self.{field})"
+    return cel(
+        f"!isQuantity({value}) || quantity({value}).compareTo(quantity('{maximum}')) <= 0",
+        f"{field} must be at most {maximum}",
+        fieldPath=f".{field}",
+        messageExpression=f"'{field} is ' + {value} + ', it must be at most {maximum}'",
     )
 
 

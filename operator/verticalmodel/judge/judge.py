@@ -34,6 +34,8 @@ def _verdict(clause: Clause, observed: Observed, registry: Mapping[str, Measure]
             ClauseReason.NOT_MEASURED,
             f"Judged once for the whole platform, not for this model; see the status of OperatingStandard {standard!r}",
         )
+    if observed.model.metadata.deletion_timestamp is not None:
+        return unknown(clause, ClauseReason.NOT_MEASURED, "The model is being deleted, so it is not measured any more")
     measure = registry.get(clause.measure)
     if measure is None:
         return unknown(clause, ClauseReason.NOT_MEASURED, _not_yet(clause))

@@ -19,6 +19,7 @@ from verticalmodel.seal.report import Report
 
 __all__ = [
     "CANARY_FAILED",
+    "DELETING",
     "NO_PODS",
     "PODS_NOT_READY",
     "SCALED_TO_ZERO",
@@ -29,6 +30,7 @@ __all__ = [
 
 SERVING = "Serving"
 SUSPENDED = "Suspended"
+DELETING = "Deleting"
 SCALED_TO_ZERO = "ScaledToZero"
 NO_PODS = "NoPods"
 PODS_NOT_READY = "PodsNotReady"
@@ -47,12 +49,11 @@ _ON_THE_WAY = ("ContainerCreating", "PodInitializing", "")
 
 def ready(observed: Observed, template_digest: str | None) -> Rollup:
     """Ready=True where a pod of the template `template_digest` is Ready and its last canary answer was not bad."""
+    unwanted = _not_wanted(observed)
+    if unwanted is not None:
+        return unwanted
     spec = observed.model.spec
-    if spec.suspend:
-        return _not_ready(SUSPENDED, "Suspended by spec.suspend; everything but the pods is kept")
-    if spec.replicas == 0:
-        return _not_ready(SCALED_TO_ZERO, "spec.replicas is 0; scale up to serve")
-    serving = [pod for pod in observed.pods if pod.serving]
+    serving = [pod for pod in observed.pods if pod.serving and pod.owned]
     current = [pod for pod in serving if template_digest is not None and pod.template_digest == template_digest]
     older = _older(len(serving) - len(current))
     if not current:
@@ -74,6 +75,18 @@ def ready(observed: Observed, template_digest: str | None) -> Rollup:
 def _not_delivered(pod: str, report: Report, older: str) -> Rollup:
     """The parameters were refused before one byte reached the server: the refusal's own reason is the condition's."""
     return _not_ready(report.reason.value, f"Parameters of pod {pod}: {report.message}.{older}")
+
+
+def _not_wanted(observed: Observed) -> Rollup | None:
+    """Why nothing is meant to serve; None where something is."""
+    spec = observed.model.spec
+    if observed.model.metadata.deletion_timestamp is not None:
+        return _not_ready(DELETING, "The model is being deleted; nobody repairs or measures it any more")
+    if spec.suspend:
+        return _not_ready(SUSPENDED, "Suspended by spec.suspend; everything but the pods is kept")
+    if spec.replicas == 0:
+        return _not_ready(SCALED_TO_ZERO, "spec.replicas is 0; scale up to serve")
+    return None
 
 
 def _not_ready(reason: str, message: str) -> Rollup:

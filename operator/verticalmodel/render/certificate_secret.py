@@ -25,6 +25,9 @@ def certificate_secret(owner: Owner, certificate_pem: bytes, key_pem: bytes) -> 
 
 
 def server_names(owner: Owner, cluster_domain: str) -> tuple[str, ...]:
-    """DNS names of the serving certificate: every form under which the Service resolves inside the cluster."""
-    service = f"{owner.name}.{owner.namespace}"
-    return (f"{service}.svc", f"{service}.svc.{cluster_domain}", service, owner.name)
+    """DNS names of the serving certificate: those forms of the Service's name that are nobody else's.
+
+    Not the short ones: `name` is another Service in each namespace, and `name.namespace` may be a real domain.
+    """
+    service = f"{owner.name}.{owner.namespace}.svc"
+    return (service, f"{service}.{cluster_domain}")

@@ -102,6 +102,8 @@ def _text(tree: Tree) -> str:
 def _listener(port: int, transport_socket: Tree, connection_manager: Tree) -> Tree:
     return {
         "name": "guard",
+        # With it, Envoy's default, another process of the pod could bind the same port and take connections over.
+        "enable_reuse_port": False,
         "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},  # noqa: S104 (the pod's one open port)
         "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
         "filter_chains": [

@@ -23,7 +23,7 @@ def placement(plan: Plan) -> dict[str, Any]:
         # Nodes with GPUs are usually tainted to keep everybody else away.
         tolerations.append({"key": names.GPU_PLUGIN_RESOURCE, "operator": "Exists", "effect": "NoSchedule"})
         if not plan.gpus.by_claim:
-            affinity = _with_requirements(affinity, _label_requirements(plan.gpus))
+            affinity = _with_alternatives(affinity, _label_alternatives(plan.gpus))
     found |= {
         "tolerations": tolerations,
         "affinity": affinity,
@@ -54,23 +54,33 @@ def _pruned(value: Any) -> Any:
     return [_pruned(item) for item in value] if isinstance(value, list) else value
 
 
-def _label_requirements(gpus: GpuRequest) -> list[dict[str, Any]]:
-    """Labels of GPU feature discovery. Gt is strict and takes one integer."""
-    least = -(-gpus.memory_bytes // _MIB)
-    found = [{"key": "nvidia.com/gpu.memory", "operator": "Gt", "values": [str(least - 1)]}]
-    if gpus.capability is not None:
-        found.append({"key": "nvidia.com/gpu.compute.major", "operator": "Gt", "values": [str(gpus.capability[0] - 1)]})
-    return found
+def _label_alternatives(gpus: GpuRequest) -> list[list[dict[str, Any]]]:
+    """Labels of GPU feature discovery, as alternatives of which one must hold. Gt is strict and takes one integer."""
+    memory = _above("nvidia.com/gpu.memory", -(-gpus.memory_bytes // _MIB))
+    if gpus.capability is None:
+        return [[memory]]
+    major, minor = gpus.capability
+    label = "nvidia.com/gpu.compute"
+    if minor == 0:
+        return [[memory, _above(f"{label}.major", major)]]
+    same = {"key": f"{label}.major", "operator": "In", "values": [str(major)]}
+    return [[memory, _above(f"{label}.major", major + 1)], [memory, same, _above(f"{label}.minor", minor)]]
 
 
-def _with_requirements(affinity: dict[str, Any], requirements: list[dict[str, Any]]) -> dict[str, Any]:
-    """The requirements on top of every term that a node may meet: terms are alternatives."""
+def _above(key: str, least: int) -> dict[str, Any]:
+    return {"key": key, "operator": "Gt", "values": [str(least - 1)]}
+
+
+def _with_alternatives(affinity: dict[str, Any], alternatives: list[list[dict[str, Any]]]) -> dict[str, Any]:
+    """The requirements on top of every term that a node may meet: terms are alternatives too."""
     result = copy.deepcopy(affinity)
     node = result.setdefault("nodeAffinity", {})
     terms = node.get(_REQUIRED, {}).get("nodeSelectorTerms") or [{}]
     node[_REQUIRED] = {
         "nodeSelectorTerms": [
-            {**term, "matchExpressions": [*term.get("matchExpressions", ()), *requirements]} for term in terms
+            {**term, "matchExpressions": [*term.get("matchExpressions", ()), *requirements]}
+            for term in terms
+            for requirements in alternatives
         ]
     }
     return result

@@ -17,6 +17,8 @@ from verticalmodel.render.placement import placement
 from verticalmodel.render.unseal import VOLUME, unseal, volumes
 
 RUN_AS = 65532
+RUN_GUARD_AS = 65533
+"""Another user than the server's: neither can signal the other or share its port."""
 CLAIM = "gpus"
 GUARD_CONFIG_DIR = "/etc/guard/config"
 GUARD_TLS_DIR = "/etc/guard/tls"
@@ -96,7 +98,7 @@ def _guard(plan: Plan) -> dict[str, Any]:
         "resources": _exactly({"cpu": plan.runtime.guard.cpu, "memory": plan.runtime.guard.memory}),
         "startupProbe": {**_probe("/guard/live"), "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 30},
         "livenessProbe": {**_probe("/guard/live"), "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 5},
-        "securityContext": _confined(),
+        "securityContext": {**_confined(), "runAsUser": RUN_GUARD_AS},
         "terminationMessagePolicy": "File",
         "volumeMounts": [
             {"name": "guard-config", "mountPath": GUARD_CONFIG_DIR, "readOnly": True},

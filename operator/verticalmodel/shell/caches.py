@@ -12,7 +12,7 @@ from verticalmodel.api.modelruntime import ModelRuntime
 from verticalmodel.api.operatingstandard import OperatingStandard
 from verticalmodel.facts import Node, NodeGpu
 from verticalmodel.kube import resources
-from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.client import ApiClient, Labels
 from verticalmodel.kube.informer import Informer
 from verticalmodel.kube.resources import Key, Resource
 from verticalmodel.shell import inventory, projection
@@ -21,7 +21,7 @@ from verticalmodel.shell.projection import Child, Packed, Pod, Revision
 
 V = TypeVar("V")
 
-OURS = {names.LABEL_MANAGED_BY: names.MANAGED_BY}
+OURS: Mapping[str, str] = {names.LABEL_MANAGED_BY: names.MANAGED_BY}
 _RELIST_SECONDS = 3600.0
 # A watch that has not shown our own write by then shows something newer: a deletion that fell into a gap.
 _ANSWER_SECONDS = 30.0
@@ -40,12 +40,18 @@ class Caches:
         self._wake = wake
         self._models: dict[Key, tuple[int, Packed]] = {}
         self._written: dict[tuple[Resource, Key], tuple[Child, float]] = {}
+        self._stamps: dict[tuple[Resource, Key], tuple[str, int]] = {}
         self._api = api
         self.revisions: Informer[Revision] = self._owned(
             resources.CONTROLLER_REVISIONS, projection.revision, lambda value: value.child.model, metadata_only=False
         )
         self.pods: Informer[Pod] = self._owned(
-            resources.PODS, projection.pod, lambda value: value.model, metadata_only=False
+            # Whatever else they say of themselves: every pod that could stand behind a model's Service.
+            resources.PODS,
+            projection.pod,
+            lambda value: value.model,
+            metadata_only=False,
+            labels=names.LABEL_MODEL,
         )
         self.children: dict[Resource, Informer[Child]] = {
             resource: self._owned(resource, projection.child, lambda value: value.model, metadata_only=True)
@@ -103,6 +109,12 @@ class Caches:
             meta = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
             self._models[key] = (version, Packed.of({**body, "metadata": meta}))
 
+    def answered(self, key: Key, body: Mapping[str, Any]) -> None:
+        """Remember the answer to a status write, unless the model is gone by now or is another of that name."""
+        known = self.model(key)
+        if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"]:
+            self.put_model(key, body)
+
     def drop_model(self, key: Key) -> None:
         """Forget a model that is gone."""
         self._models.pop(key, None)
@@ -137,8 +149,15 @@ class Caches:
             yield resources.CONTROLLER_REVISIONS, key, revision.child
 
     def saw(self, resource: Resource, obj: Mapping[str, Any]) -> None:
-        """Remember the answer to a write until the watch catches up."""
-        self._written[resource, resources.key_of(dict(obj))] = (projection.child(obj), monotonic())
+        """Remember the answer to a write: until the watch catches up, and its stamp for good."""
+        key, made = resources.key_of(dict(obj)), projection.child(obj)
+        self._written[resource, key] = (made, monotonic())
+        self._stamps[resource, key] = (made.uid, made.stamp)
+
+    def applied_stamp(self, resource: Resource, key: Key, uid: str) -> int | None:
+        """The stamp that our own last apply left; None where this process has not applied the object."""
+        known = self._stamps.get((resource, key))
+        return known[1] if known is not None and known[0] == uid else None
 
     def _seen(self, resource: Resource, key: Key) -> Child | None:
         if resource is resources.CONTROLLER_REVISIONS:
@@ -153,6 +172,7 @@ class Caches:
         model_of: Callable[[V], str],
         *,
         metadata_only: bool,
+        labels: Labels = OURS,
     ) -> Informer[V]:
         def group(key: Key, value: V) -> Hashable:
             return (key.namespace, model_of(value))
@@ -161,13 +181,14 @@ class Caches:
             if new is None:
                 # Gone for certain: an answer to an earlier write must not bring it back.
                 self._written.pop((resource, key), None)
+                self._stamps.pop((resource, key), None)
             self._touched(key, *(model_of(value) for value in (old, new) if value is not None))
 
         return Informer(
             self._api,
             resource,
             project,
-            labels=OURS,
+            labels=labels,
             metadata_only=metadata_only,
             index_by=group,
             on_change=changed,

@@ -17,7 +17,7 @@ from verticalmodel.api import names
 from verticalmodel.api.model_status import CertificateStatus
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
-from verticalmodel.kube.errors import AlreadyExists
+from verticalmodel.kube.errors import AlreadyExists, Forbidden, Invalid
 from verticalmodel.kube.resources import Key
 from verticalmodel.plan import Owner
 from verticalmodel.render.certificate_secret import certificate_secret, server_names
@@ -92,6 +92,9 @@ class Certificates:
         try:
             await self._api.create(resources.SECRETS, certificate_secret(owner, b"", b""), dry_run=True)
         except AlreadyExists:
+            return False
+        except (Forbidden, Invalid):
+            # A quota or a policy has the first word, so the answer tells nothing of the Secret.
             return False
         return True
 

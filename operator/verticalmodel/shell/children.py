@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -40,6 +41,10 @@ _NAMED_BY_CONTENT = (resources.CONFIG_MAPS, resources.CONTROLLER_REVISIONS, reso
 """What running pods may still refer to: pruned only once none of an earlier template lives."""
 
 
+_PATCH_PAUSES = (0.0, 0.05, 0.1, 0.2, None)
+"""Seconds before each further try of a patch that lost a race; None: no further try."""
+
+
 class Waiting(Exception):  # noqa: N818 - not an error: the world has to move first
     """The pass cannot go on yet; the message becomes the reason of Progressing, `delay` is in seconds."""
 
@@ -70,7 +75,10 @@ class Store(Protocol):
         """Every cached child that bears the model's label."""
 
     def saw(self, resource: Resource, obj: Mapping[str, Any]) -> None:
-        """Remember the answer to a write until the watch catches up."""
+        """Remember the answer to a write: until the watch catches up, and its stamp for good."""
+
+    def applied_stamp(self, resource: Resource, key: Key, uid: str) -> int | None:
+        """The stamp that our own last apply left; None where this process has not applied the object."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +89,19 @@ class Counts:
     removed: int = 0
 
 
-def action(have: Child | None, manifest: Mapping[str, Any], applied_hash: str, owner_uid: str) -> Action:
-    """What a child needs, decided from what the caches show of it."""
+def action(
+    have: Child | None, manifest: Mapping[str, Any], applied_hash: str, owner_uid: str, stamp: int | None = None
+) -> Action:
+    """What a child needs, decided from what the caches show of it.
+
+    `stamp` is the one that our own last apply left. Another one means that somebody changed the object since, and
+    whatever managedFields say of it, ours is applied again: a field manager's name is anybody's to write.
+    """
     if have is None:
         return Action.APPLY
     if have.deleting or have.owner_uid not in ("", owner_uid):
         return Action.WAIT
-    if have.applied_hash != applied_hash:
+    if have.applied_hash != applied_hash or (stamp is not None and have.stamp != stamp):
         return Action.APPLY
     fields = have.ownership
     return (
@@ -105,6 +119,11 @@ def hashed(manifest: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     return {**manifest, "metadata": {**meta, "annotations": annotations}}, digest
 
 
+def any_missing(store: Store, namespace: str, manifests: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a child is not there."""
+    return any(store.child(BY_KIND[one["kind"]], Key(namespace, one["metadata"]["name"])) is None for one in manifests)
+
+
 async def apply_children(
     api: ApiClient, store: Store, owner: Owner, manifests: Sequence[Mapping[str, Any]], *, settled: bool
 ) -> Counts:
@@ -118,7 +137,9 @@ async def apply_children(
         marked, digest = hashed(manifest)
         resource = BY_KIND[manifest["kind"]]
         key = Key(owner.namespace, manifest["metadata"]["name"])
-        needed = action(store.child(resource, key), marked, digest, owner.uid)
+        have = store.child(resource, key)
+        stamp = store.applied_stamp(resource, key, have.uid) if have is not None else None
+        needed = action(have, marked, digest, owner.uid, stamp)
         if needed is Action.WAIT:
             raise Waiting(f"{resource.kind} {key.name} of the previous model of this name is still being removed", 1.0)
         if needed is Action.APPLY:
@@ -146,7 +167,7 @@ def _told(refusal: ApiError) -> str:
 
 
 async def _remove_additions(api: ApiClient, resource: Resource, key: Key, manifest: Mapping[str, Any]) -> None:
-    for last in (False, False, True):
+    for pause in _PATCH_PAUSES:
         live = await api.get(resource, key)
         fields = ownership(live["metadata"].get("managedFields") or [], names.MANAGER_CHILDREN)
         patch = removal_patch(live, fields, body_of(manifest))
@@ -156,8 +177,9 @@ async def _remove_additions(api: ApiClient, resource: Resource, key: Key, manife
             await api.patch_json(resource, key, patch)
         except Invalid:
             # A controller wrote its status in between, so the patch's test did not hold: look again.
-            if last:
+            if pause is None:
                 raise
+            await asyncio.sleep(pause)
         else:
             paths = [step["path"] for step in patch[1:]]
             _LOG.warning(
@@ -179,4 +201,15 @@ async def _prune(
     return removed
 
 
-__all__ = ["BY_KIND", "Action", "ChildRefused", "Counts", "Store", "Waiting", "action", "apply_children", "hashed"]
+__all__ = [
+    "BY_KIND",
+    "Action",
+    "ChildRefused",
+    "Counts",
+    "Store",
+    "Waiting",
+    "action",
+    "any_missing",
+    "apply_children",
+    "hashed",
+]

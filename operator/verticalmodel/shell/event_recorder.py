@@ -32,7 +32,7 @@ class EventRecorder:
 
     def __init__(self, api: ApiClient, instance: str) -> None:
         self._api = api
-        self._instance = instance[:_FIELD_LIMIT]
+        self._instance = _cut(instance, _FIELD_LIMIT)
 
     async def record(self, model: OwnMeta, changes: Iterable[Transition], now: datetime) -> None:
         """One Event per transition. Never raises ApiError: what cannot be told is logged."""
@@ -59,9 +59,9 @@ class EventRecorder:
             "eventTime": now.isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "reportingController": _CONTROLLER,
             "reportingInstance": self._instance,
-            "action": condition.type[:_FIELD_LIMIT],
-            "reason": condition.reason[:_FIELD_LIMIT],
-            "note": shortened(note, _NOTE_LIMIT),
+            "action": _cut(condition.type, _FIELD_LIMIT),
+            "reason": _cut(condition.reason, _FIELD_LIMIT),
+            "note": _cut(shortened(note, _NOTE_LIMIT), _NOTE_LIMIT),
             "type": "Warning" if change.is_bad else "Normal",
             "regarding": {
                 "apiVersion": names.API_VERSION,
@@ -71,6 +71,11 @@ class EventRecorder:
                 "uid": model.uid,
             },
         }
+
+
+def _cut(text: str, limit: int) -> str:
+    """At most `limit` bytes of UTF-8, as the API server counts them."""
+    return text.encode()[:limit].decode(errors="ignore")
 
 
 __all__ = ["EventRecorder"]

@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 5.0
 _LOGIN_PAUSE_SECONDS = 1.0
+_FIRST_RELIST_SECONDS = 10.0
 
 
 class EventSourceDied(Exception):  # noqa: N818 - what happened
@@ -95,8 +96,11 @@ class ModelEvents:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _keep_listing(self) -> NoReturn:
+        # Soon after the start: what was deleted between our list and kopf's own is told by neither.
+        pause = min(_FIRST_RELIST_SECONDS, self._relist_seconds)
         while True:
-            await asyncio.sleep(self._relist_seconds)
+            await asyncio.sleep(pause)
+            pause = self._relist_seconds
             try:
                 await self._relist()
             except ApiError as error:

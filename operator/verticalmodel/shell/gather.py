@@ -22,6 +22,7 @@ async def facts(api: ApiClient, caches: Caches, platform: Platform, model: Verti
         standard=caches.standards.get(Key("", model.spec.standard.name)),
         pin=_newest_pin(caches, model),
         occupied=await _occupied(api, caches, model),
+        nodes=nodes(caches),
         device_classes=frozenset(key.name for key in caches.device_classes),
     )
 

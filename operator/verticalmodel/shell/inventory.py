@@ -12,6 +12,8 @@ from verticalmodel.facts import Node, NodeGpu
 
 _DRIVER = "gpu.nvidia.com"
 _KEEPS_AWAY = ("NoSchedule", "NoExecute")
+# More than any machine has; whoever may write a node's status may write any number.
+_MOST_DEVICES = 64
 _VERSION = re.compile(r"^(\d+)\.(\d+)")
 
 
@@ -43,7 +45,7 @@ def _plugin_devices(labels: Mapping[str, str], allocatable: str) -> tuple[NodeGp
             _integer(labels.get("nvidia.com/gpu.compute.minor")),
         ),
     )
-    return (device,) * int(parse_quantity(allocatable))
+    return (device,) * min(int(parse_quantity(allocatable)), _MOST_DEVICES)
 
 
 def _integer(text: str | None) -> int:

@@ -46,6 +46,8 @@ class Child:
     component: str
     applied_hash: str
     deleting: bool
+    stamp: int
+    """Changes with the spec and, where the kind counts generations, with nothing else."""
     fields: Packed
     """managedFields: who set what."""
 
@@ -87,6 +89,7 @@ def child(obj: Mapping[str, Any]) -> Child:
         component=labels.get(names.LABEL_COMPONENT, ""),
         applied_hash=(meta.get("annotations") or {}).get(names.ANNOTATION_APPLIED_HASH, ""),
         deleting="deletionTimestamp" in meta,
+        stamp=meta.get("generation") or version_of(obj),
         fields=Packed.of(meta.get("managedFields") or []),
     )
 
@@ -133,6 +136,9 @@ def pod(obj: Mapping[str, Any]) -> Pod:
             template_digest=(meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_DIGEST, ""),
             shares_host=tuple(flag for flag in _HOST_FLAGS if spec.get(flag)),
             containers=tuple(_container(entry, statuses.get(entry["name"], {})) for entry in beside),
+            owned=any(
+                one.get("controller") and one["kind"] == "ReplicaSet" for one in meta.get("ownerReferences") or ()
+            ),
             created_at=datetime.fromisoformat(meta["creationTimestamp"]),
             delivery=_delivery(statuses.get(names.CONTAINER_UNSEAL, {})),
             unscheduled=_unscheduled(status),

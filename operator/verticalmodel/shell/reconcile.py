@@ -5,9 +5,10 @@ Level-triggered: a pass starts from the observed world and would be right if it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from verticalmodel import progress
 from verticalmodel.api.model_status import CertificateStatus, VerticalModelStatus
@@ -19,7 +20,10 @@ from verticalmodel.judge.ready import ready
 from verticalmodel.judge.rollup import compliance
 from verticalmodel.judge.transitions import transitions
 from verticalmodel.judge.verdict import Rollup, Verdict
+from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.errors import ApiError, Conflict, NotFound
+from verticalmodel.kube.leader import NotLeader
 from verticalmodel.kube.resources import Key
 from verticalmodel.plan import Plan, plan, selector
 from verticalmodel.refusals import Refusal
@@ -29,7 +33,7 @@ from verticalmodel.render.service import url
 from verticalmodel.shell import gather
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
-from verticalmodel.shell.children import ChildRefused, Waiting, apply_children
+from verticalmodel.shell.children import ChildRefused, Waiting, any_missing, apply_children
 from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.issuer import renew_after
 from verticalmodel.shell.status import write_status
@@ -47,6 +51,12 @@ class Work:
     rollups: tuple[Rollup, ...]
     look_after: tuple[float, ...] = ()
     """Seconds after which the pass should be repeated without an event."""
+    failure: ApiError | None = None
+    """What ended the work early; raised once the rest of the pass is done."""
+
+
+class _ModelGone(Exception):  # noqa: N818 - what happened
+    """The model does not exist any more, or another one has its name."""
 
 
 class Reconciler:
@@ -74,39 +84,78 @@ class Reconciler:
     async def __call__(self, key: Key) -> float | None:
         """One pass; the seconds until the next one that no event calls for. Raises ApiError for the queue to retry."""
         body = self._caches.model(key)
-        if body is None or "deletionTimestamp" in body["metadata"]:
-            return None  # the garbage collector follows the owner references
+        if body is None:
+            return None
         model = VerticalModel.model_validate(body)
         facts = await gather.facts(self._api, self._caches, self._platform, model)
         planned = plan(model, facts)
-        work = await self._act(model, planned, facts)
+        try:
+            work = await self._act(model, planned, facts)
+        except _ModelGone:
+            self._caches.drop_model(key)
+            return None
         observed = gather.observed(self._caches, model, self._clock())
         verdicts = judge(observed)
         status = _status(observed, planned, work, verdicts)
-        if await write_status(self._api, self._caches, model, status):
-            await self._recorder.record(model.metadata, transitions(model.status, status), observed.now)
-        self._on_status(key, status)
+        await self._publish(key, model, status, observed.now)
+        if work.failure is not None:
+            raise work.failure
         return self._next(work, next_look(status, verdicts))
 
+    async def _publish(self, key: Key, model: VerticalModel, status: VerticalModelStatus, now: datetime) -> None:
+        try:
+            written = await write_status(self._api, self._caches, model, status)
+        except (NotFound, Conflict):
+            # No event told that the model is gone, or is another of that name: ask, or it would be reconciled for ever.
+            live = await self._api.find(resources.VERTICAL_MODELS, key)
+            if live is None:
+                self._caches.drop_model(key)
+                return
+            self._caches.put_model(key, live)
+            raise
+        if written:
+            await self._recorder.record(model.metadata, transitions(model.status, status), now)
+        self._on_status(key, status)
+
     async def _act(self, model: VerticalModel, planned: Plan | Refusal, facts: Facts) -> Work:
+        if model.metadata.deletion_timestamp is not None:
+            # The garbage collector follows once the last finalizer is gone; until then it is judged as it is.
+            return Work(model.status.template_digest, model.status.certificate, progress.deleting())
         if isinstance(planned, Refusal):
             # What runs keeps running, under the template it has.
             return Work(model.status.template_digest, model.status.certificate, progress.refused())
         pinned = pin(planned, facts.pin)
-        pods = gather.observed(self._caches, model, self._clock()).pods
+        pods = tuple(pod for pod in gather.observed(self._caches, model, self._clock()).pods if pod.owned)
         try:
             certificate = await self._certificates.ensure(
                 planned.owner, model.status.certificate, doubtful=not all(pod.ready for pod in pods)
             )
             settled = all(pod.template_digest == pinned.digest for pod in pods)
-            await apply_children(self._api, self._caches, planned.owner, children(planned, pinned), settled=settled)
+            manifests = children(planned, pinned)
+            await self._confirm(model, manifests)
+            await apply_children(self._api, self._caches, planned.owner, manifests, settled=settled)
         except Waiting as reason:
             held = progress.waiting(str(reason))
             return Work(model.status.template_digest, model.status.certificate, held, (reason.delay,))
         except ChildRefused as refusal:
             held = progress.child_refused(str(refusal))
             return Work(model.status.template_digest, model.status.certificate, held, (_REFUSED_SECONDS,))
+        except NotLeader:
+            raise
+        except ApiError as error:
+            # What was not done must not keep what is from being judged.
+            held = progress.api_failed(str(error))
+            return Work(model.status.template_digest, model.status.certificate, held, failure=error)
         return self._worked(planned, pinned, certificate, pods)
+
+    async def _confirm(self, model: VerticalModel, manifests: Sequence[Mapping[str, Any]]) -> None:
+        """Before a child is made anew: it may be gone because the model is, and no event told. Raises _ModelGone."""
+        meta = model.metadata
+        seen_before = model.status.observed_generation is not None
+        if seen_before and any_missing(self._caches, meta.namespace, manifests):
+            live = await self._api.find(resources.VERTICAL_MODELS, Key(meta.namespace, meta.name), metadata_only=True)
+            if live is None or live["metadata"]["uid"] != meta.uid:
+                raise _ModelGone
 
     def _worked(
         self, planned: Plan, pinned: Pinned, certificate: CertificateStatus, pods: tuple[ObservedPod, ...]
@@ -137,7 +186,7 @@ class Reconciler:
 def _status(
     observed: Observed, planned: Plan | Refusal, work: Work, verdicts: tuple[Verdict, ...]
 ) -> VerticalModelStatus:
-    model, pods = observed.model, [pod for pod in observed.pods if pod.serving]
+    model, pods = observed.model, [pod for pod in observed.pods if pod.serving and pod.owned]
     old = model.status
     reachable = url(planned) if isinstance(planned, Plan) else old.url
     return merge(

@@ -26,5 +26,5 @@ async def write_status(api: ApiClient, caches: Caches, model: VerticalModel, sta
         "status": status.wire(),
     }
     answer = await api.apply(resources.VERTICAL_MODELS, body, manager=names.MANAGER_STATUS, subresource="status")
-    caches.put_model(Key(meta.namespace, meta.name), answer)
+    caches.answered(Key(meta.namespace, meta.name), answer)
     return True

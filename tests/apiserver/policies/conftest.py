@@ -32,6 +32,7 @@ from verticalmodel.kube.resources import (
     EVIDENCES,
     NAMESPACES,
     OPERATING_STANDARDS,
+    PODS,
     SECRETS,
     SERVICE_ACCOUNTS,
     VERTICAL_MODELS,
@@ -157,8 +158,25 @@ def child(resource: Resource, namespace: str, name: str = "child", *, labelled: 
 
 def pod_spec(**fields: Any) -> Wire:
     """A pod spec that every policy lets pass, changed by field."""
-    containers = [{"name": "server", "image": "serving:1"}]
-    return {"automountServiceAccountToken": False, "containers": containers} | fields
+    return {"automountServiceAccountToken": False, "containers": [container()]} | fields
+
+
+def container(**fields: Any) -> Wire:
+    """A container that every policy lets pass, changed by field of its security context."""
+    confined = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsUser": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    return {"name": "server", "image": "serving:1", "securityContext": confined | fields}
+
+
+def model_pod(namespace: str, name: str = "rogue", **labels: str) -> Wire:
+    """A pod that claims to be one of a model's."""
+    claimed = {names.LABEL_MODEL: "m", names.LABEL_COMPONENT: "server", **labels}
+    metadata = {"name": name, "namespace": namespace, "labels": claimed}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec()}
 
 
 async def _until_active(cast: Cast) -> None:
@@ -182,6 +200,10 @@ async def _until_active(cast: Cast) -> None:
         ),
         "operator-secrets": lambda: operator.create(SECRETS, secret, dry_run=True),
         "operator-workloads": lambda: operator.create(DEPLOYMENTS, deployment, dry_run=True),
+        "model-pods": lambda: cast.admin.create(PODS, model_pod("default"), dry_run=True),
+        "field-manager": lambda: cast.admin.apply(
+            CONFIG_MAPS, child(CONFIG_MAPS, "default"), manager=names.MANAGER_CHILDREN, dry_run=True
+        ),
     }
     for policy, attempt in mischief.items():
 

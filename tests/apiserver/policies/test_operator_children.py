@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apiserver.objects import Wire, changed
-from apiserver.policies.conftest import OPERATOR, Cast, child, denied_by, pod_spec
+from apiserver.policies.conftest import OPERATOR, Cast, child, container, denied_by, pod_spec
 from verticalmodel.api import names
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import ApiError, Forbidden
@@ -198,6 +198,11 @@ TOKEN = {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"pa
         ({"hostNetwork": True}, "share no process, IPC or network namespace with their node"),
         ({"containers": PRIVILEGED}, "have no privileged container"),
         ({"initContainers": [PRIVILEGED[0] | {"name": "first"}]}, "have no privileged container"),
+        ({"nodeName": "node1"}, "are placed by the scheduler"),
+        (
+            {"containers": [container() | {"ports": [{"containerPort": 1, "hostPort": 1}]}]},
+            "take no port of their node",
+        ),
     ],
 )
 async def test_a_pod_of_the_operator_cannot_become_somebody_else(
@@ -209,6 +214,29 @@ async def test_a_pod_of_the_operator_cannot_become_somebody_else(
     words = await denied_by(WORKLOADS, operator.create(DEPLOYMENTS, changed(body, ("metadata", "name"), "other")))
     assert f"pods that the operator deploys {reason}" in words
     await denied_by(WORKLOADS, operator.apply(DEPLOYMENTS, body))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"allowPrivilegeEscalation": True},
+        {"capabilities": {}},
+        {"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}},
+        {"runAsUser": 0},
+        {"seccompProfile": {"type": "Unconfined"}},
+    ],
+)
+async def test_a_container_of_the_operator_is_confined(
+    operator: ApiClient, namespace: str, fields: dict[str, Any]
+) -> None:
+    body = child(DEPLOYMENTS, namespace)
+    body["spec"]["template"]["spec"] = pod_spec(containers=[container(**fields)])
+    words = await denied_by(WORKLOADS, operator.create(DEPLOYMENTS, body))
+    assert "containers that the operator deploys are confined" in words
+
+
+async def test_the_operator_deploys_nothing_beside_the_cluster_itself(operator: ApiClient) -> None:
+    await denied_by(WORKLOADS, operator.create(DEPLOYMENTS, child(DEPLOYMENTS, "kube-system"), dry_run=True))
 
 
 @pytest.mark.parametrize("resource", [SECRETS, CONFIG_MAPS], ids=lambda resource: resource.plural)

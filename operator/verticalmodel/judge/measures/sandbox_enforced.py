@@ -49,8 +49,10 @@ def sandbox_enforced(clause: Clause, observed: Observed) -> Verdict:
     """Clause 30 over every container; value in missing limits."""
     oldest = float(clause.parameters.get("sampleAgeSeconds", _SAMPLE_AGE_SECONDS))
     live = [pod for pod in observed.pods if runs(pod)]
-    looks = examine(clause, observed, MEASURERS, _expected(live, oldest))
-    return combine(clause, (*_shared(clause, live), *looks, *_absent(live)), nothing=_NOTHING, remedy=_REMEDY)
+    looks = (*_shared(clause, live), *examine(clause, observed, MEASURERS, _expected(live, oldest)), *_absent(live))
+    if not any(pod.owned for pod in live):
+        looks = tuple(look for look in looks if look.status == "False")
+    return combine(clause, looks, nothing=_NOTHING, remedy=_REMEDY)
 
 
 def _expected(live: list[ObservedPod], oldest: float) -> Iterator[tuple[Instance, Reader]]:

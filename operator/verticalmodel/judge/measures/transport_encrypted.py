@@ -49,8 +49,8 @@ def transport_encrypted(clause: Clause, observed: Observed) -> Verdict:
     """Clause 13 over every endpoint; value in TLS versions, plain text is 0."""
     gap = float(clause.parameters.get("controlGapSeconds", _CONTROL_GAP_SECONDS))
     looks = examine(clause, observed, MEASURERS, _expected(observed, lambda entry: _read(entry, gap)))
-    if not any(runs(pod) for pod in observed.pods):
-        # A Service with nothing behind it was measured before its pods went away.
+    if not any(runs(pod) and pod.owned for pod in observed.pods):
+        # A Service with nothing of the model's behind it: what was measured of it was other pods.
         looks = tuple(look for look in looks if look.status == "False")
     elif observed.service is None:
         looks = (*looks, missing(_service(observed.model.metadata.name), "the model's Service does not exist"))
