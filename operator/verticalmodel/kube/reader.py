@@ -147,10 +147,15 @@ class Reader:
         limit = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=inactivity_seconds)
         async with self._transport.exchange(request, limit) as response:
             rest = b""
-            async for chunk in response.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    yield _event(request, line)
+            try:
+                async for chunk in response.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        yield _event(request, line)
+            finally:
+                # Nobody waits for a goodbye on a stream that is given up: it could outlive the event loop.
+                if response.connection is not None and response.connection.transport is not None:
+                    response.connection.transport.abort()
 
     async def read(self, path: str) -> dict[str, Any]:
         """JSON of a path outside the resources: /version, /apis/<group>/<version> for discovery. Raises NotFound."""

@@ -1,0 +1,222 @@
+"""Sealed parameters in a real cluster: served from memory, refused with a reason of their own, on no disk in plain."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.installed import Cluster, until
+from installation import ROOT
+from testcluster import Cluster as TestCluster
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+VMODEL = ROOT / ".venv/bin/vmodel"
+FILE = "breast-screening/model.onnx"
+UNPACK = "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/claim', filter='data')"
+
+
+@dataclass(frozen=True)
+class Vault:
+    """A namespace whose claim `models` holds the sample model, plain and sealed, and a pod that reaches into it."""
+
+    cluster: Cluster
+    namespace: str
+    folder: Path
+    """This side's copies: model.onnx, model.key, other.key, sealed/, older/."""
+    digest: str
+    older: str
+
+    def put(self, name: str, source: Path) -> None:
+        """Copy a file or folder into the claim."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.add(source, arcname=name)
+        command = [ROOT / ".venv/bin/kubectl", "--kubeconfig", self.cluster.kubeconfig, "exec", "-i", "hands"]
+        words = ["-n", self.namespace, "--", "python", "-c", UNPACK]
+        subprocess.run([*command, *words], input=packed.getvalue(), check=True, capture_output=True)
+
+    def serve(self, name: str, **spec: Any) -> None:
+        """Apply a model of the sealed artifact with its key, changed by field."""
+        source = {"uri": "pvc://models/sealed", "key": {"name": "model-key"}, **spec.pop("source", {})}
+        body = {
+            "apiVersion": "verticalmodel.io/v1alpha1",
+            "kind": "VerticalModel",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {
+                "runtime": {"name": "oip-onnx"},
+                "source": {key: value for key, value in source.items() if value is not None},
+                "resources": {"cpu": "100m", "memory": "320Mi"},
+                **spec,
+            },
+        }
+        self.cluster.apply(body)
+
+    def drop(self, name: str) -> None:
+        self.cluster.kubectl("delete", "vmodel", name, "-n", self.namespace, "--wait=false")
+
+
+def vmodel(*words: str | Path) -> str:
+    return subprocess.run([VMODEL, *words], check=True, capture_output=True, text=True).stdout
+
+
+def hands(cluster: Cluster, namespace: str) -> dict[str, Any]:
+    confined = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "hands", "namespace": namespace},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {
+                "runAsNonRoot": True, "runAsUser": 65532, "fsGroup": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "hands",
+                    "image": cluster.references["operator"],
+                    "command": ["python", "-c", "import signal; signal.pause()"],
+                    "securityContext": confined,
+                    "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
+                }
+            ],
+            "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": "models"}}],
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def vault(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
+    name, folder = f"sealed-{os.getpid()}", tmp_path_factory.mktemp("vault")
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
+    cluster.kubectl("wait", "job/breast-screening-model", "-n", name, "--for=condition=Complete", "--timeout=120s")
+    cluster.apply(hands(cluster, name))
+    cluster.kubectl("wait", "pod/hands", "-n", name, "--for=condition=Ready", "--timeout=60s")
+    read = f"import base64; print(base64.b64encode(open('/claim/{FILE}', 'rb').read()).decode())"
+    model = base64.b64decode(cluster.kubectl("exec", "hands", "-n", name, "--", "python", "-c", read))
+    (folder / "model.onnx").write_bytes(model)
+    for key in ("model", "other"):
+        vmodel("keygen", folder / f"{key}.key")
+    digests = {}
+    for artifact in ("older", "sealed"):
+        vmodel("seal", folder / "model.onnx", "--key", folder / "model.key", "-o", folder / artifact)
+        digests[artifact] = json.loads(vmodel("inspect", folder / artifact, "--json"))["digest"]
+    made = Vault(cluster, name, folder, digests["sealed"], digests["older"])
+    for artifact in ("older", "sealed"):
+        made.put(artifact, folder / artifact)
+    for key in ("model", "other"):
+        secret = f"{key}-key"
+        cluster.kubectl("create", "secret", "generic", secret, "-n", name, f"--from-file=key={folder / f'{key}.key'}")
+    yield made
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def test_a_sealed_model_with_its_key_and_its_digest_serves(vault: Vault) -> None:
+    vault.serve("sealed", source={"digest": vault.digest})
+    vault.cluster.await_condition(vault.namespace, "sealed", "Ready", "True", timeout=180)
+    [pod] = vault.cluster.get("pods", "-n", vault.namespace, "-l", "verticalmodel.io/model=sealed")["items"]
+    [said] = [one for one in pod["status"]["initContainerStatuses"] if one["name"] == "unseal"]
+    report = json.loads(said["state"]["terminated"]["message"])
+    assert (report["reason"], report["sealed"], report["digest"]) == ("Unsealed", True, vault.digest)
+    assert report["bytes"] == (vault.folder / "model.onnx").stat().st_size
+
+
+def tampered(vault: Vault) -> Path:
+    """A copy of the sealed artifact with one bit of its ciphertext flipped."""
+    target = vault.folder / "tampered"
+    subprocess.run(["cp", "-r", vault.folder / "sealed", target], check=True)
+    blob = max((path for path in target.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(blob.read_bytes())
+    content[-100] ^= 1
+    blob.write_bytes(content)
+    return target
+
+
+def truncated(vault: Vault) -> Path:
+    target = vault.folder / "truncated"
+    subprocess.run(["cp", "-r", vault.folder / "sealed", target], check=True)
+    blob = max((path for path in target.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    blob.write_bytes(blob.read_bytes()[:-1000])
+    return target
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "no-such-key": ({"key": {"name": "nowhere"}}, "KeyMissing"),
+    "another-key": ({"key": {"name": "other-key"}}, "KeyWrong"),
+    "sealed-without-key": ({"key": None}, "KeyMissing"),
+    "plain-with-key": ({"uri": f"pvc://models/{FILE}"}, "NotSealed"),
+    "rolled-back": ({"uri": "pvc://models/older", "digest": "pinned"}, "DigestMismatch"),
+    "tampered": ({"uri": "pvc://models/tampered"}, "Corrupted"),
+    "truncated": ({"uri": "pvc://models/truncated"}, "Truncated"),
+    "not-there": ({"uri": "pvc://models/nowhere"}, "SourceNotFound"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_must_not_be_served_is_refused_before_the_server_starts(vault: Vault, case: str) -> None:
+    source, reason = REFUSALS[case]
+    if case in ("tampered", "truncated"):
+        vault.put(case, {"tampered": tampered, "truncated": truncated}[case](vault))
+    vault.serve(case, source={**source, **({"digest": vault.digest} if "digest" in source else {})})
+
+    def refused() -> bool:
+        return vault.cluster.condition(vault.namespace, case, "Ready").get("reason") == reason
+
+    until(f"{case}: Ready says {reason}", refused, timeout=120)
+    [pod] = vault.cluster.get("pods", "-n", vault.namespace, "-l", f"verticalmodel.io/model={case}")["items"]
+    assert all("running" not in one["state"] and one["restartCount"] == 0 for one in pod["status"]["containerStatuses"])
+    said = vault.cluster.condition(vault.namespace, case, "Ready")["message"]
+    assert base64.b64encode((vault.folder / "model.key").read_bytes()).decode() not in said
+    vault.drop(case)
+
+
+def test_the_way_back_from_a_wrong_key_works(vault: Vault) -> None:
+    vault.serve("back", source={"key": {"name": "other-key"}})
+    until(
+        "KeyWrong", lambda: vault.cluster.condition(vault.namespace, "back", "Ready").get("reason") == "KeyWrong", 120
+    )
+    vault.serve("back")
+    vault.cluster.await_condition(vault.namespace, "back", "Ready", "True", timeout=180)
+    vault.drop("back")
+
+
+def test_no_plaintext_of_a_sealed_model_is_on_a_nodes_disk(vault: Vault) -> None:
+    """Searched for by bytes of the middle of the file; the control: the plain file in the claim is found."""
+    vault.serve("secret", source={"digest": vault.digest})
+    vault.cluster.await_condition(vault.namespace, "secret", "Ready", "True", timeout=180)
+    content = (vault.folder / "model.onnx").read_bytes()
+    needle = content[len(content) // 2 :][:64]
+    layout = TestCluster.find(vault.cluster.name).layout
+    found = [path for node in layout.nodes for path in holding(node.directory, needle)]
+    assert found, "the control: the sample's plain file lies in a claim on one of these disks"
+    assert {path.name for path in found} == {"model.onnx"}
+    assert all("local-path" in str(path) or "pvc-" in str(path) for path in found), found
+    vault.drop("secret")
+
+
+def holding(folder: Path, needle: bytes) -> list[Path]:
+    """Files on disk below `folder` that hold the bytes; memory volumes are other file systems and left out."""
+    command = ["find", folder, "-xdev", "-type", "f", "-size", "-64M", "-print0"]
+    listed = subprocess.run(command, check=True, capture_output=True).stdout.split(b"\0")
+    return [path for path in (Path(os.fsdecode(one)) for one in listed if one) if _holds(path, needle)]
+
+
+def _holds(path: Path, needle: bytes) -> bool:
+    try:
+        return needle in path.read_bytes()
+    except OSError:
+        return False  # gone meanwhile
