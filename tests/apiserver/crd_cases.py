@@ -258,6 +258,8 @@ def breaches(schema: Wire, value: Any, path: Path) -> Iterator[tuple[Path, Any, 
     for name in schema.get("required", ()):
         yield (*path, name), OBJECT_MISSING, "FieldValueRequired"
     for name, field in schema.get("properties", {}).items():
-        yield from breaches(field, value[name], (*path, name))
+        if name in value:  # of fields that exclude each other, each item of a list has one
+            yield from breaches(field, value[name], (*path, name))
     if schema.get("type") == "array":
-        yield from breaches(schema["items"], value[0], (*path, 0))
+        for index, item in enumerate(value):
+            yield from breaches(schema["items"], item, (*path, index))
