@@ -17,13 +17,14 @@ import pytest
 
 from e2e.installed import Cluster, until
 from installation import ROOT
-from testcluster import Cluster as TestCluster
+from testcluster import cluster as clusters
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 VMODEL = ROOT / ".venv/bin/vmodel"
 FILE = "breast-screening/model.onnx"
-UNPACK = "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/claim', filter='data')"
+MARK = b"verticalmodel-e2e-" + os.urandom(16).hex().encode()
+UNPACK = "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/claim')"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def vault(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     cluster.kubectl("wait", "pod/hands", "-n", name, "--for=condition=Ready", "--timeout=60s")
     read = f"import base64; print(base64.b64encode(open('/claim/{FILE}', 'rb').read()).decode())"
     model = base64.b64decode(cluster.kubectl("exec", "hands", "-n", name, "--", "python", "-c", read))
-    (folder / "model.onnx").write_bytes(model)
+    # One more doc_string (ModelProto, field 6): bytes that are in no image layer and in no other file.
+    (folder / "model.onnx").write_bytes(model + b"\x32" + bytes([len(MARK)]) + MARK)
     for key in ("model", "other"):
         vmodel("keygen", folder / f"{key}.key")
     digests = {}
@@ -195,16 +197,19 @@ def test_the_way_back_from_a_wrong_key_works(vault: Vault) -> None:
 
 
 def test_no_plaintext_of_a_sealed_model_is_on_a_nodes_disk(vault: Vault) -> None:
-    """Searched for by bytes of the middle of the file; the control: the plain file in the claim is found."""
+    """Searched for by bytes that only this model has; the control: a plain copy, planted in the claim, is found."""
     vault.serve("secret", source={"digest": vault.digest})
     vault.cluster.await_condition(vault.namespace, "secret", "Ready", "True", timeout=180)
-    content = (vault.folder / "model.onnx").read_bytes()
-    needle = content[len(content) // 2 :][:64]
-    layout = TestCluster.find(vault.cluster.name).layout
-    found = [path for node in layout.nodes for path in holding(node.directory, needle)]
-    assert found, "the control: the sample's plain file lies in a claim on one of these disks"
-    assert {path.name for path in found} == {"model.onnx"}
-    assert all("local-path" in str(path) or "pvc-" in str(path) for path in found), found
+    disks = [node.directory for node in clusters.Cluster.find(vault.cluster.name).layout.nodes]
+    assert [path for disk in disks for path in holding(disk, MARK)] == []
+    [pod] = vault.cluster.get("pods", "-n", vault.namespace, "-l", "verticalmodel.io/model=secret")["items"]
+    words = ("exec", pod["metadata"]["name"], "-n", vault.namespace, "-c", "server", "--", "python", "-c")
+    vault.cluster.kubectl(*words, "import os, signal; os.kill(1, signal.SIGKILL)", check=False)
+    vault.cluster.kubectl(*words, "import os; os.abort()", check=False)
+    assert [path for disk in disks for path in holding(disk, MARK)] == [], "after a crash"
+    vault.put("planted/model.onnx", vault.folder / "model.onnx")
+    found = [path for disk in disks for path in holding(disk, MARK)]
+    assert [path.parts[-2:] for path in found] == [("planted", "model.onnx")], "the control"
     vault.drop("secret")
 
 
