@@ -40,7 +40,8 @@ CHILDREN = (
     resources.DEPLOYMENTS,
 )
 PATIENCE_SECONDS = 300.0
-_WRITE = r'resource="(?!leases")[^"]*",verb="(apply|create|update|patch|delete)"'
+_CHILD = "|".join(resource.plural for resource in CHILDREN)
+_WRITE = rf'resource="({_CHILD})",verb="(apply|create|update|patch|delete)"'
 
 
 def model(namespace: str, name: str) -> dict[str, Any]:
@@ -117,8 +118,11 @@ async def copies(api: ApiClient, namespace: str) -> list[tuple[Resource, dict[st
     return found
 
 
-async def bare_writer(api: ApiClient, source: str, target: str, statuses: dict[str, Any]) -> float:
-    """Seconds to apply the same objects, statuses included, model by model: what the API server allows at best."""
+async def bare_writer(api: ApiClient, operator: ApiClient, source: str, target: str, statuses: dict[str, Any]) -> float:
+    """Seconds to apply the same objects, statuses included, model by model: what the API server allows at best.
+
+    `operator` writes under the operator's account, the only one that may write a status.
+    """
     by_model: dict[str, list[tuple[Resource, dict[str, Any]]]] = {name: [] for name in statuses}
     for resource, body in await copies(api, source):
         if resource is resources.SERVICES:
@@ -137,7 +141,7 @@ async def bare_writer(api: ApiClient, source: str, target: str, statuses: dict[s
         await api.apply(resources.SECRETS, secret)
         status = {**model(target, name), "status": statuses[name]}
         status.pop("spec")
-        await api.apply(resources.VERTICAL_MODELS, status, manager=names.MANAGER_STATUS, subresource="status")
+        await operator.apply(resources.VERTICAL_MODELS, status, manager=names.MANAGER_STATUS, subresource="status")
 
     started = time.monotonic()
     await spread(write(name, objects) for name, objects in by_model.items())
@@ -255,7 +259,10 @@ class Fleet:
         """Seconds that a bare writer takes for the same objects, with no operator running."""
         listed = (await self.api.list(resources.VERTICAL_MODELS, where)).items
         await namespace(self.api, beside)
-        seconds = await bare_writer(self.api, where, beside, {one["metadata"]["name"]: one["status"] for one in listed})
+        statuses = {one["metadata"]["name"]: one["status"] for one in listed}
+        async with Connection.open(self.plane.operator) as own:
+            operator = ApiClient(own, manager=names.MANAGER_STATUS)
+            seconds = await bare_writer(self.api, operator, where, beside, statuses)
         progress(f"  bare writer: {seconds:.1f} s")
         await clear(self.api, self.watched, beside)
         return seconds
@@ -274,7 +281,7 @@ class Fleet:
             report("P5.lease", "s of it waiting for the dead one's Lease", [leading])
             report(
                 "P5.writes",
-                "writes to objects after it",
+                "writes to children after it",
                 [metric("api_request_duration_seconds_count", _WRITE)],
                 "<= 0",
             )
