@@ -122,6 +122,10 @@ class ObservedPod:
     """What the init container last said of the parameters; None before its first end."""
     unscheduled: str = ""
     """Why the scheduler has found no node so far, in its own words."""
+    claims_unprepared_since: datetime | None = None
+    """When a pod with ResourceClaims got its node, while its sandbox is not up; None otherwise."""
+    claim_retries: int = 0
+    """How often the pod was touched so that its claims are prepared anew."""
 
     @property
     def serving(self) -> bool:

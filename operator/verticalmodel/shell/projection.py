@@ -142,6 +142,8 @@ def pod(obj: Mapping[str, Any]) -> Pod:
             created_at=datetime.fromisoformat(meta["creationTimestamp"]),
             delivery=_delivery(statuses.get(names.CONTAINER_UNSEAL, {})),
             unscheduled=_unscheduled(status),
+            claims_unprepared_since=_claims_unprepared_since(spec, status),
+            claim_retries=_count((meta.get("annotations") or {}).get(names.ANNOTATION_CLAIM_RETRY, "")),
         ),
     )
 
@@ -157,6 +159,20 @@ def _unscheduled(status: Mapping[str, Any]) -> str:
     """What the scheduler says of a pod for which it finds no node."""
     said = (one for one in status.get("conditions") or () if one["type"] == "PodScheduled" and one["status"] == "False")
     return next((str(one.get("message") or one.get("reason") or "no node")[:512] for one in said), "")
+
+
+def _claims_unprepared_since(spec: Mapping[str, Any], status: Mapping[str, Any]) -> datetime | None:
+    """Claims are prepared before the sandbox is made (KEP-4381, KEP-3085)."""
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    placed = conditions.get("PodScheduled") or {}
+    sandbox = (conditions.get("PodReadyToStartContainers") or {}).get("status")
+    if not spec.get("resourceClaims") or not spec.get("nodeName") or placed.get("status") != "True":
+        return None
+    return None if sandbox == "True" else datetime.fromisoformat(placed["lastTransitionTime"])
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
 
 
 def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObservedContainer:

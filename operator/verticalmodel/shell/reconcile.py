@@ -34,6 +34,7 @@ from verticalmodel.shell import gather
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
 from verticalmodel.shell.children import ChildRefused, Waiting, any_missing, apply_children
+from verticalmodel.shell.claim_retry import retry_claims
 from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.issuer import renew_after
 from verticalmodel.shell.status import write_status
@@ -134,6 +135,7 @@ class Reconciler:
             manifests = children(planned, pinned)
             await self._confirm(model, manifests)
             await apply_children(self._api, self._caches, planned.owner, manifests, settled=settled)
+            retries = await retry_claims(self._api, planned.owner.namespace, pods, self._clock())
         except Waiting as reason:
             held = progress.waiting(str(reason))
             return Work(model.status.template_digest, model.status.certificate, held, (reason.delay,))
@@ -146,7 +148,7 @@ class Reconciler:
             # What was not done must not keep what is from being judged.
             held = progress.api_failed(str(error))
             return Work(model.status.template_digest, model.status.certificate, held, failure=error)
-        return self._worked(planned, pinned, certificate, pods)
+        return self._worked(planned, pinned, certificate, pods, retries)
 
     async def _confirm(self, model: VerticalModel, manifests: Sequence[Mapping[str, Any]]) -> None:
         """Before a child is made anew: it may be gone because the model is, and no event told. Raises _ModelGone."""
@@ -158,7 +160,12 @@ class Reconciler:
                 raise _ModelGone
 
     def _worked(
-        self, planned: Plan, pinned: Pinned, certificate: CertificateStatus, pods: tuple[ObservedPod, ...]
+        self,
+        planned: Plan,
+        pinned: Pinned,
+        certificate: CertificateStatus,
+        pods: tuple[ObservedPod, ...],
+        retries: tuple[float, ...],
     ) -> Work:
         now = self._clock()
         overruns = [
@@ -173,7 +180,7 @@ class Reconciler:
                 progress.progressing(planned, pinned.digest, pods, gather.nodes(self._caches), now),
                 progress.update_pending(pending=pinned.update_pending),
             ),
-            (*overruns, (renew_after(certificate.not_after) - now).total_seconds()),
+            (*overruns, *retries, (renew_after(certificate.not_after) - now).total_seconds()),
         )
 
     def _next(self, work: Work, look: datetime | None) -> float | None:

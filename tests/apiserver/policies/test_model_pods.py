@@ -109,3 +109,25 @@ async def test_nobody_writes_a_child_under_the_operators_name(
     for attempt in attempts:
         assert "are the operator's; choose another --field-manager" in await denied_by(MANAGER_POLICY, attempt)
     await tenant.patch_merge(resource, key, label, manager="kubectl")
+
+
+async def test_the_operator_touches_a_models_pod_and_changes_nothing_else_of_any_pod(
+    cast: Cast, operator: ApiClient, tenant: ApiClient, namespace: str
+) -> None:
+    key = key_of(await served(operator, cast.admin, namespace))
+    touch = {"metadata": {"annotations": {names.ANNOTATION_CLAIM_RETRY: "1"}}}
+    await operator.patch_merge(PODS, key, touch)
+    plain: dict[str, Any] = model_pod(namespace, "plain")
+    plain["metadata"]["labels"] = {"app": "plain"}
+    await tenant.create(PODS, plain)
+    await denied_by("operator-pods", operator.patch_merge(PODS, key_of(plain), touch))
+    await tenant.patch_merge(PODS, key, {"metadata": {"annotations": {"team": "radiology"}}})
+    for change in (
+        {"metadata": {"annotations": {"team": "cardiology"}}},
+        {"metadata": {"annotations": {"team": None}}},
+        {"metadata": {"annotations": {"another": "one"}}},
+        {"metadata": {"labels": {"team": "radiology"}}},
+        {"metadata": {"finalizers": ["example.com/held"]}},
+        {"spec": {"activeDeadlineSeconds": 1}},
+    ):
+        await denied_by("operator-pods", operator.patch_merge(PODS, key, change))

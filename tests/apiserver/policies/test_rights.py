@@ -49,6 +49,7 @@ OPERATOR_MAY: list[Right] = [
     ("update", CORE, "secrets", "n", "s"),
     ("get", CORE, "secrets", SYSTEM, names.CA_NAME),
     ("update", LEASE, "leases", SYSTEM, names.ACCOUNT_OPERATOR),
+    ("patch", CORE, "pods", "n", "p"),
 ]
 OPERATOR_MAY_NOT: list[Right] = [
     *[(verb, OURS, "evidences", "n", "e") for verb in ("create", "update", "patch", "delete", "deletecollection")],
@@ -58,7 +59,8 @@ OPERATOR_MAY_NOT: list[Right] = [
     ("update", OURS, "verticalmodels", "n", "m"),
     ("patch", OURS, "modelruntimes", "", "r"),
     ("patch", OURS, "operatingstandards", "", "s"),
-    ("delete", CORE, "pods", "n", "p"),
+    *[(verb, CORE, "pods", "n", "p") for verb in ("create", "update", "delete")],
+    *[("patch", CORE, f"pods/{part}", "n", "p") for part in ("status", "ephemeralcontainers", "resize")],
     ("create", CORE, "pods/exec", "n", "p"),
     ("create", CORE, "serviceaccounts/token", SYSTEM, names.ACCOUNT_PROBER),
     ("impersonate", CORE, "serviceaccounts", SYSTEM, names.ACCOUNT_PROBER),
