@@ -64,7 +64,9 @@ class World:
         defaults = {
             "runtime": {"name": "test-runtime"},
             "source": {"uri": "pvc://claim/model.onnx"},
-            "resources": {"gpu": {}},  # so that every kind of child is there
+            # So that every kind of child is there.
+            "resources": {"gpu": {}},
+            "replicas": 2,
         }
         body = {
             "apiVersion": names.API_VERSION,
@@ -366,6 +368,15 @@ def comparable(child: dict[str, Any]) -> dict[str, Any]:
     return {"metadata": meta, "spec": spec, "data": child.get("data"), "template": child.get("template")}
 
 
+async def test_a_disruption_budget_goes_and_comes_with_the_second_pod(world: World) -> None:
+    key = await world.create()
+    await world.settle(key)
+    for spec, count in (({"replicas": 1}, 0), ({"replicas": 2}, 1), ({"suspend": True}, 0)):
+        await world.create(**spec)
+        await world.settle(key)
+        assert len(await world.children("PodDisruptionBudget")) == count, spec
+
+
 async def test_a_restart_asked_for_by_kubectl_is_left_alone(world: World) -> None:
     key = await world.create()
     await world.settle(key)
@@ -385,12 +396,12 @@ async def test_a_newer_operator_restarts_nothing_until_the_user_takes_the_update
     async with operator_in(kinds, world.namespace, replace(PLATFORM, guard_image="guard:2")) as newer:
         model = await newer.settle(key)
         assert condition(model, "UpdatePending") == ("True", "NewerTemplate")
-        await newer.create(replicas=2)  # scaling takes no update
+        await newer.create(replicas=3)  # scaling takes no update
         model = await newer.settle(key)
         [scaled_only] = await newer.children("Deployment")
         assert scaled_only["spec"]["template"] == before["spec"]["template"]
-        assert scaled_only["spec"]["replicas"] == 2
-        await newer.create(replicas=2, update="now")
+        assert scaled_only["spec"]["replicas"] == 3
+        await newer.create(replicas=3, update="now")
         model = await newer.settle(key)
         [after] = await newer.children("Deployment")
     assert condition(model, "UpdatePending") == ("False", "UpToDate")

@@ -66,7 +66,7 @@ def server(plan: Plan) -> dict[str, Any]:
         planned(model(**GPU), DRA),
         planned(model(**GPU)),
         planned(model(pod=WISHES)),
-        planned(model(pod=WISHES, **GPU)),
+        planned(model(pod=WISHES, replicas=2, **GPU)),
         planned(model(source={"uri": "s3://models/a", "key": {"name": "k"}, "egress": [{"cidr": "192.0.2.0/24"}]})),
     ],
     ids=["cpu", "claim", "device plugin", "wishes", "wishes and device plugin", "sealed in a bucket"],
@@ -275,3 +275,15 @@ def test_the_way_out_is_the_source_and_the_resolver_and_never_the_metadata_servi
         "ports": [{"port": 9000, "protocol": "TCP"}],
     }
     assert "egress" not in rendered(planned(model()))["NetworkPolicy"]["spec"], "a claim needs none (decision 2)"
+
+
+def test_two_pods_or_more_have_a_disruption_budget_and_fewer_none() -> None:
+    plan = planned(model(replicas=2))
+    budget = rendered(plan)["PodDisruptionBudget"]
+    assert budget["spec"] == {
+        "maxUnavailable": 1,
+        "selector": rendered(plan)["Deployment"]["spec"]["selector"],
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
+    for fewer in (model(replicas=1), model(replicas=0), model(replicas=2, suspend=True)):
+        assert "PodDisruptionBudget" not in rendered(planned(fewer))

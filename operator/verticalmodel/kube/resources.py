@@ -28,6 +28,7 @@ __all__ = [
     "OPERATING_STANDARDS",
     "PERSISTENT_VOLUME_CLAIMS",
     "PODS",
+    "POD_DISRUPTION_BUDGETS",
     "REPLICA_SETS",
     "RESOURCE_CLAIM_TEMPLATES",
     "RESOURCE_SLICES",
@@ -112,6 +113,7 @@ RESOURCE_SLICES = Resource("resource.k8s.io", "v1", "resourceslices", namespaced
 RESOURCE_CLAIM_TEMPLATES = Resource(
     "resource.k8s.io", "v1", "resourceclaimtemplates", namespaced=True, kind="ResourceClaimTemplate"
 )
+POD_DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", namespaced=True, kind="PodDisruptionBudget")
 EVENTS = Resource("events.k8s.io", "v1", "events", namespaced=True, kind="Event")
 
 BUILT_IN: tuple[Resource, ...] = (
@@ -132,6 +134,7 @@ BUILT_IN: tuple[Resource, ...] = (
     DEVICE_CLASSES,
     RESOURCE_SLICES,
     RESOURCE_CLAIM_TEMPLATES,
+    POD_DISRUPTION_BUDGETS,
     EVENTS,
 )
 
