@@ -26,6 +26,7 @@ __all__ = [
     "NETWORK_POLICIES",
     "NODES",
     "OPERATING_STANDARDS",
+    "PERSISTENT_VOLUMES",
     "PERSISTENT_VOLUME_CLAIMS",
     "PODS",
     "POD_DISRUPTION_BUDGETS",
@@ -100,6 +101,7 @@ CONFIG_MAPS = Resource("", "v1", "configmaps", namespaced=True, kind="ConfigMap"
 SECRETS = Resource("", "v1", "secrets", namespaced=True, kind="Secret")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", namespaced=True, kind="ServiceAccount")
 PERSISTENT_VOLUME_CLAIMS = Resource("", "v1", "persistentvolumeclaims", namespaced=True, kind="PersistentVolumeClaim")
+PERSISTENT_VOLUMES = Resource("", "v1", "persistentvolumes", namespaced=False, kind="PersistentVolume")
 NODES = Resource("", "v1", "nodes", namespaced=False, kind="Node")
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False, kind="Namespace")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", namespaced=True, kind="Deployment")
@@ -123,6 +125,7 @@ BUILT_IN: tuple[Resource, ...] = (
     SECRETS,
     SERVICE_ACCOUNTS,
     PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
     NODES,
     NAMESPACES,
     DEPLOYMENTS,
