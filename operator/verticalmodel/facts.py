@@ -41,7 +41,7 @@ class NodeGpu:
 
 @dataclass(frozen=True)
 class Node:
-    """What a node offers to GPU models."""
+    """What a node offers to models."""
 
     name: str
     ready: bool
@@ -50,6 +50,9 @@ class Node:
     """Published for dynamic resource allocation."""
     plugin_devices: tuple[NodeGpu, ...] = ()
     """Offered by the device plugin."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    handlers: Mapping[str, bool] = field(default_factory=dict)
+    """Its container runtime's handlers, the default one under an empty name: whether each supports user namespaces."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Facts:
     nodes: tuple[Node, ...] = ()
     device_classes: frozenset[str] = frozenset()
     """Names of the DeviceClasses."""
+    claim_id_mapped: bool = False
+    """The claim's volume is known to take id-mapped mounts; looked up where `plan.asks_for_volume` says so."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from verticalmodel.gpus import GpuRequest, by_claim, looser, resolve, unusable
 from verticalmodel.node_fit import fits_somewhere
 from verticalmodel.refusals import Refusal
 from verticalmodel.seal.sizing import HEADROOM_BYTES
+from verticalmodel.user_namespaces import supported
 
 MODEL_MOUNT = "/mnt/models"
 PARAMETERS = f"{MODEL_MOUNT}/parameters"
@@ -60,6 +61,8 @@ class Plan:
     restarts_on_overrun: bool
     gpus: GpuRequest | None
     pod: PodOptions
+    own_users: bool
+    """Whether the pods run in a user namespace (decision 6)."""
     surge: bool
     """Whether a rollout starts new pods before it stops old ones."""
     clients: LabelSelector
@@ -125,6 +128,40 @@ def pin_key(model: VerticalModel) -> str:
     return sha256_of({field: spec[field] for field in _POD_FIELDS if field in spec})
 
 
+def asks_for_volume(model: VerticalModel, facts: Facts) -> bool:
+    """Whether the decision on a user namespace hangs on the volume behind the model's claim alone.
+
+    Not where the template in force has decided: a volume's file system does not change.
+    """
+    if model.spec.pod.host_users is not None or not claim_of(model) or _pinned_with_own_users(model, facts):
+        return False
+    return _nodes_support_own_users(model, facts)
+
+
+def claim_of(model: VerticalModel) -> str:
+    """The PersistentVolumeClaim of a pvc:// source; empty for a remote one."""
+    scheme, _, rest = model.spec.source.uri.partition("://")
+    return rest.partition("/")[0] if scheme == "pvc" else ""
+
+
+def _own_users(model: VerticalModel, facts: Facts) -> bool:
+    wish = model.spec.pod.host_users
+    if wish is not None:
+        return not wish
+    known = not claim_of(model) or facts.claim_id_mapped or _pinned_with_own_users(model, facts)
+    return known and _nodes_support_own_users(model, facts)
+
+
+def _nodes_support_own_users(model: VerticalModel, facts: Facts) -> bool:
+    wishes = model.spec.pod
+    return supported(facts.nodes, wishes.node_selector, runtime_class=bool(wishes.runtime_class_name))
+
+
+def _pinned_with_own_users(model: VerticalModel, facts: Facts) -> bool:
+    pin = facts.pin
+    return pin is not None and pin.key == pin_key(model) and pin.template["spec"].get("hostUsers") is False
+
+
 def _surge(rollout: Rollout, gpus: GpuRequest | None, facts: Facts) -> bool:
     """Without a wish: GPU pods stop before new ones start, unless no node could ever take the new ones."""
     if rollout.surge is not None:
@@ -135,7 +172,6 @@ def _surge(rollout: Rollout, gpus: GpuRequest | None, facts: Facts) -> bool:
 def _resolved(
     model: VerticalModel, facts: Facts, runtime: ModelRuntimeSpec, budget: int, gpus: GpuRequest | None
 ) -> Plan:
-    scheme, _, rest = model.spec.source.uri.partition("://")
     memory = int(parse_quantity(model.spec.resources.memory))
     own_namespace = LabelSelector(match_labels={"kubernetes.io/metadata.name": model.metadata.namespace})
     # The API server has checked the quantities; parsing them here makes a broken one fail in the pure core.
@@ -146,7 +182,7 @@ def _resolved(
         runtime=runtime,
         replicas=0 if model.spec.suspend else model.spec.replicas,
         source=model.spec.source,
-        claim=rest.partition("/")[0] if scheme == "pvc" else "",
+        claim=claim_of(model),
         memory_bytes=memory,
         parameters_bytes=max(memory - HEADROOM_BYTES, 0),
         cpu=model.spec.resources.cpu,
@@ -155,6 +191,7 @@ def _resolved(
         restarts_on_overrun=model.spec.startup.enforcement == "Enforce",
         gpus=gpus,
         pod=model.spec.pod,
+        own_users=_own_users(model, facts),
         surge=_surge(model.spec.rollout, gpus, facts),
         clients=model.spec.access.namespace_selector or own_namespace,
         pin_key=pin_key(model),

@@ -130,6 +130,6 @@ def update_pending(*, pending: bool) -> Rollup:
             conditions.UPDATE_PENDING,
             "True",
             "NewerTemplate",
-            "the operator or the runtime offers a newer pod template; set spec.update to a new value to take it",
+            "the operator, the runtime or the nodes offer a newer pod template; a new value of spec.update takes it",
         )
     return Rollup(conditions.UPDATE_PENDING, "False", "UpToDate", "")

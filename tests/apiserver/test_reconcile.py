@@ -64,7 +64,9 @@ class World:
         defaults = {
             "runtime": {"name": "test-runtime"},
             "source": {"uri": "pvc://claim/model.onnx"},
-            "resources": {"gpu": {}},  # so that every kind of child is there
+            # So that every kind of child is there.
+            "resources": {"gpu": {}},
+            "replicas": 2,
         }
         body = {
             "apiVersion": names.API_VERSION,
@@ -366,6 +368,15 @@ def comparable(child: dict[str, Any]) -> dict[str, Any]:
     return {"metadata": meta, "spec": spec, "data": child.get("data"), "template": child.get("template")}
 
 
+async def test_a_disruption_budget_goes_and_comes_with_the_second_pod(world: World) -> None:
+    key = await world.create()
+    await world.settle(key)
+    for spec, count in (({"replicas": 1}, 0), ({"replicas": 2}, 1), ({"suspend": True}, 0)):
+        await world.create(**spec)
+        await world.settle(key)
+        assert len(await world.children("PodDisruptionBudget")) == count, spec
+
+
 async def test_a_restart_asked_for_by_kubectl_is_left_alone(world: World) -> None:
     key = await world.create()
     await world.settle(key)
@@ -385,16 +396,65 @@ async def test_a_newer_operator_restarts_nothing_until_the_user_takes_the_update
     async with operator_in(kinds, world.namespace, replace(PLATFORM, guard_image="guard:2")) as newer:
         model = await newer.settle(key)
         assert condition(model, "UpdatePending") == ("True", "NewerTemplate")
-        await newer.create(replicas=2)  # scaling takes no update
+        await newer.create(replicas=3)  # scaling takes no update
         model = await newer.settle(key)
         [scaled_only] = await newer.children("Deployment")
         assert scaled_only["spec"]["template"] == before["spec"]["template"]
-        assert scaled_only["spec"]["replicas"] == 2
-        await newer.create(replicas=2, update="now")
+        assert scaled_only["spec"]["replicas"] == 3
+        await newer.create(replicas=3, update="now")
         model = await newer.settle(key)
         [after] = await newer.children("Deployment")
     assert condition(model, "UpdatePending") == ("False", "UpToDate")
     assert after["spec"]["template"]["spec"]["initContainers"][1]["image"] == "guard:2"
+
+
+async def test_pods_have_users_of_their_own_once_the_claims_volume_takes_them(world: World) -> None:
+    """Known by then, it is offered; the template in force changes with the user's word only."""
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"{world.namespace}-node"}}
+    node["metadata"]["labels"] = {"kubernetes.io/os": "linux"}  # type: ignore[index]
+    handlers = [{"name": "", "features": {"userNamespaces": True}}]
+    await world.user.create(resources.NODES, node)
+    try:
+        change = {"status": {"runtimeHandlers": handlers}}
+        await world.user.patch_merge(resources.NODES, resources.key_of(node), change, subresource="status")
+        await until(lambda: all(one.handlers for one in world.caches.nodes.values.values()))
+        key = await world.create()
+        model = await world.settle(key)
+        assert (await host_users(world), condition(model, "UpdatePending")[0]) == (None, "False"), "no claim yet"
+        await volume_behind(world, "claim")
+        model = await world.settle(key)
+        assert (await host_users(world), condition(model, "UpdatePending")[0]) == (None, "True")
+        await world.create(update="now")
+        model = await world.settle(key)
+        assert (await host_users(world), condition(model, "UpdatePending")[0]) == (False, "False")
+    finally:
+        await world.user.delete(resources.NODES, resources.key_of(node))
+        await world.user.delete(resources.PERSISTENT_VOLUMES, Key("", world.namespace))
+
+
+async def host_users(world: World) -> bool | None:
+    [deployment] = await world.children("Deployment")
+    found: bool | None = deployment["spec"]["template"]["spec"].get("hostUsers")
+    return found
+
+
+async def volume_behind(world: World, claim: str) -> None:
+    """A claim that is bound to a folder of a node."""
+    wish = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": world.namespace},
+        "spec": {**wish, "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/data"}},
+    }
+    await world.user.create(resources.PERSISTENT_VOLUMES, volume)
+    body = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": claim, "namespace": world.namespace},
+        "spec": {**wish, "resources": {"requests": {"storage": "1Gi"}}, "volumeName": world.namespace},
+    }
+    await world.user.create(resources.PERSISTENT_VOLUME_CLAIMS, body)
 
 
 async def test_a_strangers_service_of_the_models_name_is_refused_and_left_alone(world: World) -> None:

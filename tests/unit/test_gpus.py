@@ -124,4 +124,10 @@ def test_a_node_of_the_device_plugin_tells_its_gpus_by_label() -> None:
         },
     }
     device = NodeGpu("NVIDIA-A10", 22731 * MIB, (8, 6))
-    assert inventory.node(obj) == Node("node3", ready=True, cordoned=False, plugin_devices=(device, device))
+    assert inventory.node(obj) == Node(
+        "node3",
+        ready=True,
+        cordoned=False,
+        plugin_devices=(device, device),
+        labels=labels | capability,
+    )

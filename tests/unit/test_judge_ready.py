@@ -167,6 +167,10 @@ TELLING = {
         ),
         'container server waits (CrashLoopBackOff) after 3 restarts: {"reason": "KeyMissing"}',
     ),
+    "a container that crashes and says nothing": (
+        alone(pod(ready=False, containers=(container(running=False, waiting_reason="CrashLoopBackOff", restarts=3),))),
+        "after 3 restarts; `kubectl logs breast-screening-a -c server --previous` says why",
+    ),
     "a container that came back after it had said something": (
         alone(pod(ready=False, containers=(container(restarts=1, exit_message="out of memory"),))),
         "container server last ended: out of memory after 1 restarts",

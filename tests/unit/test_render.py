@@ -66,7 +66,7 @@ def server(plan: Plan) -> dict[str, Any]:
         planned(model(**GPU), DRA),
         planned(model(**GPU)),
         planned(model(pod=WISHES)),
-        planned(model(pod=WISHES, **GPU)),
+        planned(model(pod=WISHES, replicas=2, **GPU)),
         planned(model(source={"uri": "s3://models/a", "key": {"name": "k"}, "egress": [{"cidr": "192.0.2.0/24"}]})),
     ],
     ids=["cpu", "claim", "device plugin", "wishes", "wishes and device plugin", "sealed in a bucket"],
@@ -81,8 +81,8 @@ def test_a_model_without_gpus_asks_for_none() -> None:
     plan = planned(model())
     assert "ResourceClaimTemplate" not in rendered(plan)
     assert server(plan)["resources"] == {
-        "requests": {"cpu": "1", "memory": "1Gi"},
-        "limits": {"cpu": "1", "memory": "1Gi"},
+        "requests": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "512Mi"},
+        "limits": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "512Mi"},
     }
     assert "tolerations" not in pod_spec(plan)
 
@@ -235,7 +235,7 @@ def test_parameters_are_unsealed_into_memory_that_the_server_reads() -> None:
         "--credentials=/etc/unseal/credentials",
     ]
     assert unseal["terminationMessagePolicy"] == "File"
-    assert unseal["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    assert unseal["resources"]["limits"] == {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "64Mi"}
     served = server(planned(model(source=SEALED)))
     assert {"name": "parameters", "mountPath": "/mnt/models", "readOnly": True} in served["volumeMounts"]
     assert {"name": "MODEL_PATH", "value": "/mnt/models/parameters"} in served["env"]
@@ -275,3 +275,31 @@ def test_the_way_out_is_the_source_and_the_resolver_and_never_the_metadata_servi
         "ports": [{"port": 9000, "protocol": "TCP"}],
     }
     assert "egress" not in rendered(planned(model()))["NetworkPolicy"]["spec"], "a claim needs none (decision 2)"
+
+
+def test_two_pods_or_more_have_a_disruption_budget_and_fewer_none() -> None:
+    plan = planned(model(replicas=2))
+    budget = rendered(plan)["PodDisruptionBudget"]
+    assert budget["spec"] == {
+        "maxUnavailable": 1,
+        "selector": rendered(plan)["Deployment"]["spec"]["selector"],
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
+    for fewer in (model(replicas=1), model(replicas=0), model(replicas=2, suspend=True)):
+        assert "PodDisruptionBudget" not in rendered(planned(fewer))
+
+
+def test_nothing_in_a_pod_can_fill_its_nodes_disk() -> None:
+    """What it writes is memory or counted; the one file that is neither is out of the server's reach."""
+    spec = pod_spec(planned(model(source=SEALED)))
+    containers = [*spec["initContainers"], *spec["containers"]]
+    for container in containers:
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert "ephemeral-storage" in container["resources"]["limits"]
+    memory = {one["name"]: one["emptyDir"] for one in spec["volumes"] if "emptyDir" in one}
+    assert all(one["medium"] == "Memory" and one["sizeLimit"] for one in memory.values())
+    writable = {
+        mount["name"] for container in containers for mount in container["volumeMounts"] if not mount.get("readOnly")
+    }
+    assert writable == memory.keys()
+    assert server(planned(model(source=SEALED)))["terminationMessagePath"].startswith("/root/")

@@ -49,6 +49,13 @@ class PodOptions(Object):
     affinity: Affinity | None = Field(default=None, description="Where pods may or should run.")
     priority_class_name: OptionalName = Field(default="", description="PriorityClass of the pods.")
     runtime_class_name: OptionalName = Field(default="", description="RuntimeClass of the pods, for example kata.")
+    host_users: bool | None = Field(
+        default=None,
+        description="False: the pods have users of their own, root in them is nobody on the node. True: they share the "
+        "node's. Default: false where every Linux node that nodeSelector lets in supports it, and the source is remote "
+        "or its claim's volume is known to take id-mapped mounts (a folder of the node, or a disk with ext4, xfs or "
+        "btrfs; not NFS).",
+    )
     image_pull_secrets: tuple[PullSecret, ...] = Field(
         default=(), max_length=8, description="Registry credentials.", json_schema_extra=list_map("name")
     )

@@ -127,17 +127,22 @@ def _quoted(bad: Sequence[tuple[str, str]]) -> str:
 def _most_telling(pods: Sequence[ObservedPod]) -> str:
     """What holds the pods back: a container that fails before one that is on its way before a pod without a node."""
     clues = sorted(
-        (rank, pod.name, clue) for pod in pods for rank, clue in [*(_of(one) for one in pod.containers), _of_pod(pod)]
+        (rank, pod.name, clue)
+        for pod in pods
+        for rank, clue in [*(_of(pod, one) for one in pod.containers), _of_pod(pod)]
     )
     _, pod, clue = clues[0]
     return f"Pod {pod}: {clue}"
 
 
-def _of(container: ObservedContainer) -> tuple[int, str]:
+def _of(pod: ObservedPod, container: ObservedContainer) -> tuple[int, str]:
     said = f": {shortened(container.exit_message, _QUOTE_LIMIT)}" if container.exit_message else ""
     restarts = f" after {container.restarts} restarts" if container.restarts else ""
     if container.waiting_reason not in _ON_THE_WAY:
-        return 0, f"container {container.name} waits ({container.waiting_reason}){restarts}{said}"
+        return (
+            0,
+            f"container {container.name} waits ({container.waiting_reason}){restarts}{said or _look(pod, container)}",
+        )
     if container.exit_message:
         return 1, f"container {container.name} last ended{said}{restarts}"
     if container.waiting_reason:
@@ -145,6 +150,13 @@ def _of(container: ObservedContainer) -> tuple[int, str]:
     if container.running:
         return 4, f"container {container.name} runs and is not ready yet{restarts}"
     return 3, f"container {container.name} does not run yet"
+
+
+def _look(pod: ObservedPod, container: ObservedContainer) -> str:
+    """Where to read what a container without a termination message said: a server has none (render/pod_template.py)."""
+    if not container.restarts:
+        return ""
+    return f"; `kubectl logs {pod.name} -c {container.name} --previous` says why"
 
 
 def _of_pod(pod: ObservedPod) -> tuple[int, str]:

@@ -26,8 +26,10 @@ __all__ = [
     "NETWORK_POLICIES",
     "NODES",
     "OPERATING_STANDARDS",
+    "PERSISTENT_VOLUMES",
     "PERSISTENT_VOLUME_CLAIMS",
     "PODS",
+    "POD_DISRUPTION_BUDGETS",
     "REPLICA_SETS",
     "RESOURCE_CLAIM_TEMPLATES",
     "RESOURCE_SLICES",
@@ -99,6 +101,7 @@ CONFIG_MAPS = Resource("", "v1", "configmaps", namespaced=True, kind="ConfigMap"
 SECRETS = Resource("", "v1", "secrets", namespaced=True, kind="Secret")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", namespaced=True, kind="ServiceAccount")
 PERSISTENT_VOLUME_CLAIMS = Resource("", "v1", "persistentvolumeclaims", namespaced=True, kind="PersistentVolumeClaim")
+PERSISTENT_VOLUMES = Resource("", "v1", "persistentvolumes", namespaced=False, kind="PersistentVolume")
 NODES = Resource("", "v1", "nodes", namespaced=False, kind="Node")
 NAMESPACES = Resource("", "v1", "namespaces", namespaced=False, kind="Namespace")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", namespaced=True, kind="Deployment")
@@ -112,6 +115,7 @@ RESOURCE_SLICES = Resource("resource.k8s.io", "v1", "resourceslices", namespaced
 RESOURCE_CLAIM_TEMPLATES = Resource(
     "resource.k8s.io", "v1", "resourceclaimtemplates", namespaced=True, kind="ResourceClaimTemplate"
 )
+POD_DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", namespaced=True, kind="PodDisruptionBudget")
 EVENTS = Resource("events.k8s.io", "v1", "events", namespaced=True, kind="Event")
 
 BUILT_IN: tuple[Resource, ...] = (
@@ -121,6 +125,7 @@ BUILT_IN: tuple[Resource, ...] = (
     SECRETS,
     SERVICE_ACCOUNTS,
     PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
     NODES,
     NAMESPACES,
     DEPLOYMENTS,
@@ -132,6 +137,7 @@ BUILT_IN: tuple[Resource, ...] = (
     DEVICE_CLASSES,
     RESOURCE_SLICES,
     RESOURCE_CLAIM_TEMPLATES,
+    POD_DISRUPTION_BUDGETS,
     EVENTS,
 )
 

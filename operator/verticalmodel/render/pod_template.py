@@ -14,12 +14,18 @@ from verticalmodel.api import names
 from verticalmodel.plan import MODEL_MOUNT, PARAMETERS, Plan, selector
 from verticalmodel.render.metadata import ROLE_ACCOUNT, ROLE_CERTIFICATE
 from verticalmodel.render.placement import placement
-from verticalmodel.render.unseal import VOLUME, unseal, volumes
+from verticalmodel.render.unseal import DISK, VOLUME, unseal, volumes
 
 RUN_AS = 65532
 RUN_GUARD_AS = 65533
 """Another user than the server's: neither can signal the other or share its port."""
 CLAIM = "gpus"
+SERVER_DISK, GUARD_DISK = "512Mi", "256Mi"
+"""Ephemeral storage on the node's disk: with a read-only root and memory volumes that is logs alone, of which a kubelet
+keeps some 50 MiB per container. A flood of them evicts its own pod."""
+UNREACHABLE_MESSAGE = "/root/termination-log"
+"""The server's termination message is a file on the node's disk, writable and counted by nobody, so the server must not
+reach it: in images /root is root's alone. Its last words are in its log."""
 GUARD_CONFIG_DIR = "/etc/guard/config"
 GUARD_TLS_DIR = "/etc/guard/tls"
 # Long enough for every kube-proxy to forget the pod (its minSyncPeriod is 1 s) before the server stops.
@@ -49,6 +55,7 @@ def pod_template(plan: Plan, guard_config: str, gpu_claims: str = "") -> dict[st
             "serviceAccountName": names.child_name(plan.owner.name, ROLE_ACCOUNT),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
+            **({"hostUsers": False} if plan.own_users else {}),
             **placement(plan),
             **claims,
             "terminationGracePeriodSeconds": 30,
@@ -95,7 +102,7 @@ def _guard(plan: Plan) -> dict[str, Any]:
             "1000",
         ],
         "ports": [{"name": "https", "containerPort": names.GUARD_PORT, "protocol": "TCP"}],
-        "resources": _exactly({"cpu": plan.runtime.guard.cpu, "memory": plan.runtime.guard.memory}),
+        "resources": _exactly({"cpu": plan.runtime.guard.cpu, "memory": plan.runtime.guard.memory, DISK: GUARD_DISK}),
         "startupProbe": {**_probe("/guard/live"), "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 30},
         "livenessProbe": {**_probe("/guard/live"), "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 5},
         "securityContext": {**_confined(), "runAsUser": RUN_GUARD_AS},
@@ -141,6 +148,7 @@ def _server(plan: Plan) -> dict[str, Any]:
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
         "securityContext": _confined(),
         "terminationMessagePolicy": "File",
+        "terminationMessagePath": UNREACHABLE_MESSAGE,
         "volumeMounts": [
             {"name": VOLUME, "mountPath": MODEL_MOUNT, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a memory volume of this pod alone
@@ -154,7 +162,7 @@ def _variables(plan: Plan) -> dict[str, str]:
 
 
 def _server_resources(plan: Plan) -> dict[str, Any]:
-    amount = {"cpu": plan.cpu, "memory": plan.memory}
+    amount = {"cpu": plan.cpu, "memory": plan.memory, DISK: SERVER_DISK}
     if plan.gpus is None:
         return _exactly(amount)
     if plan.gpus.by_claim:

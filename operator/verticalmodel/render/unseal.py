@@ -16,11 +16,13 @@ SOURCE_DIR = "/mnt/source"
 KEY_DIR = "/etc/unseal/key"
 CREDENTIALS_DIR = "/etc/unseal/credentials"
 VOLUME = "parameters"
+DISK = "ephemeral-storage"
+_UNSEAL_DISK = "64Mi"
 
 
 def unseal(plan: Plan, *, confined: dict[str, Any]) -> dict[str, Any]:
     """The init container. Its report is the termination message; its exit status says whether it may go on."""
-    amount = {"cpu": plan.cpu, "memory": plan.memory}
+    amount = {"cpu": plan.cpu, "memory": plan.memory, DISK: _UNSEAL_DISK}
     mounts: list[dict[str, Any]] = [{"name": VOLUME, "mountPath": MODEL_MOUNT}]
     for name, path, wanted in (
         ("source", SOURCE_DIR, bool(plan.claim)),

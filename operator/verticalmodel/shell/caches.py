@@ -71,7 +71,7 @@ class Caches:
         self.device_classes: Informer[str] = Informer(
             api, resources.DEVICE_CLASSES, inventory.uid, metadata_only=True, on_change=self._all_touched
         )
-        # They explain and decide nothing, so that a change of theirs wakes nobody: a pod's own events do.
+        # What they decide waits for an update that the user takes, so that a change of theirs wakes nobody.
         self.nodes: Informer[Node] = Informer(api, resources.NODES, inventory.node)
         self.slices: Informer[tuple[str, tuple[NodeGpu, ...]]] = Informer(
             api, resources.RESOURCE_SLICES, inventory.gpu_slice

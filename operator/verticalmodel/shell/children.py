@@ -31,6 +31,7 @@ BY_KIND: Mapping[str, Resource] = {
         resources.CONTROLLER_REVISIONS,
         resources.RESOURCE_CLAIM_TEMPLATES,
         resources.SERVICES,
+        resources.POD_DISRUPTION_BUDGETS,
         resources.DEPLOYMENTS,
     )
 }

@@ -9,14 +9,17 @@ from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.facts import Facts, Node, NodeGpu, Observed, ObservedService, Pin, Platform
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.errors import Forbidden
 from verticalmodel.kube.resources import Key
+from verticalmodel.plan import asks_for_volume, claim_of
 from verticalmodel.shell.caches import OURS, Caches
 from verticalmodel.shell.projection import read_evidence
+from verticalmodel.user_namespaces import id_mapped
 
 
 async def facts(api: ApiClient, caches: Caches, platform: Platform, model: VerticalModel) -> Facts:
     """What this cluster offers to one model. Raises ApiError."""
-    return Facts(
+    known = Facts(
         platform=platform,
         runtime=caches.runtimes.get(Key("", model.spec.runtime.name)),
         standard=caches.standards.get(Key("", model.spec.standard.name)),
@@ -25,6 +28,7 @@ async def facts(api: ApiClient, caches: Caches, platform: Platform, model: Verti
         nodes=nodes(caches),
         device_classes=frozenset(key.name for key in caches.device_classes),
     )
+    return replace(known, claim_id_mapped=await _id_mapped(api, model)) if asks_for_volume(model, known) else known
 
 
 def observed(caches: Caches, model: VerticalModel, now: datetime) -> Observed:
@@ -54,6 +58,18 @@ def _newest_pin(caches: Caches, model: VerticalModel) -> Pin | None:
     revisions = caches.revisions.group((model.metadata.namespace, model.metadata.name)).values()
     ours = [revision for revision in revisions if revision.child.owner_uid == model.metadata.uid]
     return max(ours, key=lambda revision: (revision.number, revision.child.version)).pin() if ours else None
+
+
+async def _id_mapped(api: ApiClient, model: VerticalModel) -> bool:
+    """Whether the volume behind the model's claim is known to take id-mapped mounts; False while it has none."""
+    try:
+        claim = await api.find(resources.PERSISTENT_VOLUME_CLAIMS, Key(model.metadata.namespace, claim_of(model)))
+        name = claim["spec"].get("volumeName") if claim is not None else None
+        volume = await api.find(resources.PERSISTENT_VOLUMES, Key("", name)) if name else None
+    except Forbidden:
+        # An administrator may keep volumes from us; then nothing is known of them.
+        return False
+    return volume is not None and id_mapped(volume)
 
 
 async def _occupied(api: ApiClient, caches: Caches, model: VerticalModel) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from verticalmodel.api import names
@@ -31,8 +31,14 @@ def node(obj: Mapping[str, Any]) -> Node:
         name=meta["name"],
         ready=conditions.get("Ready") == "True",
         cordoned=bool((obj.get("spec") or {}).get("unschedulable")),
+        labels=labels,
+        handlers=_handlers(status.get("runtimeHandlers") or ()),
         plugin_devices=_plugin_devices(labels, (status.get("allocatable") or {}).get(names.GPU_PLUGIN_RESOURCE, "0")),
     )
+
+
+def _handlers(listed: Iterable[Mapping[str, Any]]) -> dict[str, bool]:
+    return {one.get("name", ""): bool((one.get("features") or {}).get("userNamespaces")) for one in listed}
 
 
 def _plugin_devices(labels: Mapping[str, str], allocatable: str) -> tuple[NodeGpu, ...]:

@@ -152,6 +152,7 @@ def child(resource: Resource, namespace: str, name: str = "child", *, labelled: 
         "Service": {"spec": {"ports": [{"port": 443}]}},
         "Secret": {"type": "Opaque"},
         "NetworkPolicy": {"spec": {"podSelector": {}}},
+        "PodDisruptionBudget": {"spec": {"maxUnavailable": 1}},
     }
     return body | defaults.get(resource.kind, {}) | fields
 

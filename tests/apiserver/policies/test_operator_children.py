@@ -17,6 +17,7 @@ from verticalmodel.kube.resources import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     NETWORK_POLICIES,
+    POD_DISRUPTION_BUDGETS,
     PODS,
     SECRETS,
     SERVICE_ACCOUNTS,
@@ -29,7 +30,16 @@ from verticalmodel.kube.resources import (
 pytestmark = pytest.mark.apiserver
 
 CHILDREN, WORKLOADS, SECRET_TYPES = "operator-children", "operator-workloads", "operator-secrets"
-KINDS = (DEPLOYMENTS, CONTROLLER_REVISIONS, SERVICES, CONFIG_MAPS, SECRETS, SERVICE_ACCOUNTS, NETWORK_POLICIES)
+KINDS = (
+    DEPLOYMENTS,
+    CONTROLLER_REVISIONS,
+    SERVICES,
+    CONFIG_MAPS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    NETWORK_POLICIES,
+    POD_DISRUPTION_BUDGETS,
+)
 APPLIED = tuple(kind for kind in KINDS if kind is not SECRETS)
 LABEL = f"the label {names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
 PASSWORD = "correct horse battery staple?"
