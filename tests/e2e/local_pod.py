@@ -104,6 +104,14 @@ def _unpack(archive: Path, into: Path) -> None:
         (rootfs / folder).mkdir(parents=True, exist_ok=True)
 
 
+def _child(pid: int) -> int:
+    """The first child of a process. Raises ProcessLookupError when it has none."""
+    try:
+        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+    except (IndexError, FileNotFoundError):
+        raise ProcessLookupError(pid) from None
+
+
 @dataclass(frozen=True)
 class Container:
     """A started container."""
@@ -114,10 +122,7 @@ class Container:
     @property
     def pid(self) -> int:
         """The container's process 1, as the host counts. Raises ProcessLookupError when it has ended."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        if not children:
-            raise ProcessLookupError(self.process.pid)
-        return int(children[0])
+        return _child(_child(self.process.pid))
 
     @property
     def lines(self) -> list[str]:
@@ -150,7 +155,10 @@ class Pod:
         inside = {**image.environment, **(environment or {})}
         call = [
             *("setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/proc/{self.holder}/ns/net"),
-            *("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "sh"),
+            # A change of user clears the parent-death signal, so the container's own process 1 has none. The first one
+            # of the namespace around it keeps its signal, and takes everything inside along.
+            *("unshare", "--pid", "--fork", "--kill-child"),
+            *("unshare", "--mount", "--pid", "--fork", "sh", "-c", _ENTER, "sh"),
             *(part for source, target, mode in mounts for part in (str(source), target, mode)),
             *("--", "env", "-i", *(f"{name}={value}" for name, value in inside.items())),
             *("/usr/sbin/chroot", f"--userspec={user}:{user}", "--groups=", str(image.rootfs)),

@@ -316,3 +316,12 @@ def _handles(pid: int, which: signal.Signals) -> bool:
         line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
     )
     return fields["Name"].startswith("python") and bool(int(fields["SigCgt"], 16) & 1 << which - 1)
+
+
+def test_nothing_of_a_container_outlives_the_test_that_runs_it(own_pod: Pod, tmp_path: Path) -> None:
+    """It has another user than the test, and the kernel clears the parent-death signal of who changes its user."""
+    folder = model_folder(tmp_path / "model")
+    with running_server(own_pod, folder, tmp_path / "server.log") as container:
+        until("the handler is there", lambda: _handles(container.pid, signal.SIGTERM))
+        first = Path(f"/proc/{container.pid}")
+    until("its process 1 is gone", lambda: not first.exists(), timeout=10)
