@@ -71,7 +71,7 @@ def test_a_pod_waits_for_its_claims_from_its_node_to_its_sandbox(obj: dict[str, 
     assert observed.claim_retries == 2
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "1.5"])
+@pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "٣", "9" * 5000])
 def test_a_count_that_is_none_counts_as_zero(text: str) -> None:
     obj = body()
     obj["metadata"]["annotations"][names.ANNOTATION_CLAIM_RETRY] = text

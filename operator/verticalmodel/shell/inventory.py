@@ -9,6 +9,7 @@ from typing import Any
 from verticalmodel.api import names
 from verticalmodel.api.schema import parse_quantity
 from verticalmodel.facts import Node, NodeGpu
+from verticalmodel.shell.projection import whole_number
 
 _DRIVER = "gpu.nvidia.com"
 _KEEPS_AWAY = ("NoSchedule", "NoExecute")
@@ -45,17 +46,13 @@ def _plugin_devices(labels: Mapping[str, str], allocatable: str) -> tuple[NodeGp
     """The device plugin's GPUs by the labels of GPU feature discovery, which describe the node as a whole."""
     device = NodeGpu(
         product=labels.get("nvidia.com/gpu.product", "unlabelled GPU"),
-        memory_bytes=_integer(labels.get("nvidia.com/gpu.memory")) * 2**20,
+        memory_bytes=whole_number(labels.get("nvidia.com/gpu.memory")) * 2**20,
         capability=(
-            _integer(labels.get("nvidia.com/gpu.compute.major")),
-            _integer(labels.get("nvidia.com/gpu.compute.minor")),
+            whole_number(labels.get("nvidia.com/gpu.compute.major")),
+            whole_number(labels.get("nvidia.com/gpu.compute.minor")),
         ),
     )
     return (device,) * min(int(parse_quantity(allocatable)), _MOST_DEVICES)
-
-
-def _integer(text: str | None) -> int:
-    return int(text) if text is not None and text.isdecimal() else 0
 
 
 def gpu_slice(obj: Mapping[str, Any]) -> tuple[str, tuple[NodeGpu, ...]] | None:

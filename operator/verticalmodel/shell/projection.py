@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from verticalmodel.facts import ObservedContainer, ObservedPod, Pin
 from verticalmodel.ownership import Ownership, ownership
 from verticalmodel.seal.report import Report, parse
 
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,15}")
 _HOST_FLAGS = ("hostPID", "hostIPC", "hostNetwork", "shareProcessNamespace")
 
 
@@ -122,7 +124,7 @@ def pod(obj: Mapping[str, Any]) -> Pod:
         *spec["containers"],
         *(spec.get("ephemeralContainers") or ()),
     ]
-    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
+    conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
     return Pod(
         model=(meta.get("labels") or {}).get(names.LABEL_MODEL, ""),
         observed=ObservedPod(
@@ -131,7 +133,7 @@ def pod(obj: Mapping[str, Any]) -> Pod:
             node=spec.get("nodeName") or "",
             ip=status.get("podIP") or "",
             phase=status.get("phase") or "Unknown",
-            ready=conditions.get("Ready") == "True",
+            ready=_says(conditions, "Ready") == "True",
             deleting="deletionTimestamp" in meta,
             template_digest=(meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_DIGEST, ""),
             shares_host=tuple(flag for flag in _HOST_FLAGS if spec.get(flag)),
@@ -141,9 +143,9 @@ def pod(obj: Mapping[str, Any]) -> Pod:
             ),
             created_at=datetime.fromisoformat(meta["creationTimestamp"]),
             delivery=_delivery(statuses.get(names.CONTAINER_UNSEAL, {})),
-            unscheduled=_unscheduled(status),
-            claims_unprepared_since=_claims_unprepared_since(spec, status),
-            claim_retries=_count((meta.get("annotations") or {}).get(names.ANNOTATION_CLAIM_RETRY, "")),
+            unscheduled=_unscheduled(conditions),
+            claims_unprepared_since=_claims_unprepared_since(spec, conditions),
+            claim_retries=whole_number((meta.get("annotations") or {}).get(names.ANNOTATION_CLAIM_RETRY)),
         ),
     )
 
@@ -155,24 +157,30 @@ def _delivery(status: Mapping[str, Any]) -> Report | None:
     return next((report for report in said if report is not None), None)
 
 
-def _unscheduled(status: Mapping[str, Any]) -> str:
+def _says(conditions: Mapping[str, Mapping[str, Any]], kind: str) -> str:
+    """Status of a condition; empty where there is none."""
+    return str(conditions[kind]["status"]) if kind in conditions else ""
+
+
+def _unscheduled(conditions: Mapping[str, Mapping[str, Any]]) -> str:
     """What the scheduler says of a pod for which it finds no node."""
-    said = (one for one in status.get("conditions") or () if one["type"] == "PodScheduled" and one["status"] == "False")
-    return next((str(one.get("message") or one.get("reason") or "no node")[:512] for one in said), "")
+    if _says(conditions, "PodScheduled") != "False":
+        return ""
+    said = conditions["PodScheduled"]
+    return str(said.get("message") or said.get("reason") or "no node")[:512]
 
 
-def _claims_unprepared_since(spec: Mapping[str, Any], status: Mapping[str, Any]) -> datetime | None:
+def _claims_unprepared_since(spec: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]) -> datetime | None:
     """Claims are prepared before the sandbox is made (KEP-4381, KEP-3085)."""
-    conditions = {one["type"]: one for one in status.get("conditions") or ()}
-    placed = conditions.get("PodScheduled") or {}
-    sandbox = (conditions.get("PodReadyToStartContainers") or {}).get("status")
-    if not spec.get("resourceClaims") or not spec.get("nodeName") or placed.get("status") != "True":
+    placed = spec.get("nodeName") and _says(conditions, "PodScheduled") == "True"
+    if not spec.get("resourceClaims") or not placed or _says(conditions, "PodReadyToStartContainers") == "True":
         return None
-    return None if sandbox == "True" else datetime.fromisoformat(placed["lastTransitionTime"])
+    return datetime.fromisoformat(conditions["PodScheduled"]["lastTransitionTime"])
 
 
-def _count(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+def whole_number(text: str | None) -> int:
+    """A number that somebody else wrote on an object as text; 0 where it is none, or longer than any that is meant."""
+    return int(text) if text is not None and _WHOLE_NUMBER.fullmatch(text) else 0
 
 
 def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObservedContainer:
