@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from verticalmodel import refusals
 from verticalmodel.api import names
@@ -17,7 +17,7 @@ from verticalmodel.api.schema import parse_quantity
 from verticalmodel.api.source import Source
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.evidence import sha256_of
-from verticalmodel.facts import Facts, Platform
+from verticalmodel.facts import Facts, Pin, Platform
 from verticalmodel.gpus import GpuRequest, by_claim, looser, resolve, unusable
 from verticalmodel.node_fit import fits_somewhere
 from verticalmodel.refusals import Refusal
@@ -129,13 +129,8 @@ def pin_key(model: VerticalModel) -> str:
 
 
 def asks_for_volume(model: VerticalModel, facts: Facts) -> bool:
-    """Whether the decision on a user namespace hangs on the volume behind the model's claim alone.
-
-    Not where the template in force has decided: a volume's file system does not change.
-    """
-    if model.spec.pod.host_users is not None or not claim_of(model) or _pinned_with_own_users(model, facts):
-        return False
-    return _nodes_support_own_users(model, facts)
+    """Whether the decision on a user namespace hangs on the volume behind the model's claim alone."""
+    return not _own_users(model, facts) and _own_users(model, replace(facts, claim_id_mapped=True))
 
 
 def claim_of(model: VerticalModel) -> str:
@@ -145,20 +140,15 @@ def claim_of(model: VerticalModel) -> str:
 
 
 def _own_users(model: VerticalModel, facts: Facts) -> bool:
-    wish = model.spec.pod.host_users
-    if wish is not None:
-        return not wish
-    known = not claim_of(model) or facts.claim_id_mapped or _pinned_with_own_users(model, facts)
-    return known and _nodes_support_own_users(model, facts)
+    pod = model.spec.pod
+    if pod.host_users is not None:
+        return not pod.host_users
+    known = not claim_of(model) or facts.claim_id_mapped or _pinned_with_own_users(model, facts.pin)
+    return known and supported(facts.nodes, pod.node_selector, runtime_class=bool(pod.runtime_class_name))
 
 
-def _nodes_support_own_users(model: VerticalModel, facts: Facts) -> bool:
-    wishes = model.spec.pod
-    return supported(facts.nodes, wishes.node_selector, runtime_class=bool(wishes.runtime_class_name))
-
-
-def _pinned_with_own_users(model: VerticalModel, facts: Facts) -> bool:
-    pin = facts.pin
+def _pinned_with_own_users(model: VerticalModel, pin: Pin | None) -> bool:
+    """Whether the template in force has decided: a volume's file system does not change."""
     return pin is not None and pin.key == pin_key(model) and pin.template["spec"].get("hostUsers") is False
 
 
