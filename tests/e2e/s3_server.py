@@ -85,6 +85,6 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
         except ConnectionRefusedError:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
-            time.sleep(0.05)  # until somebody listens
+            time.sleep(0.05)  # the pause between two looks: nothing tells when a port listens
         else:
             return

@@ -74,7 +74,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if body and self.behaviour.one_of("errors"):
             return self._empty(500)
         if body and self.behaviour.one_of("stalls"):
-            time.sleep(self.behaviour.stall_seconds)
+            time.sleep(self.behaviour.stall_seconds)  # the misbehaviour itself: a server that answers late
         return self._file(path.read_bytes(), wanted, body=body)
 
     def _file(self, data: bytes, wanted: str | None, *, body: bool) -> None:

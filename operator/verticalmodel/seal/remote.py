@@ -82,7 +82,7 @@ class Remote:
             except Refusal as refusal:
                 if refusal.reason is not Reason.SOURCE_UNREACHABLE or time.monotonic() + pause > deadline:
                     raise
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (spreads load, protects nothing)
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (back-off, spread; protects nothing)
             pause = min(2 * pause, 10)
 
     def plain_files(self, name: str) -> Mapping[str, str]:
