@@ -207,6 +207,27 @@ CASES = {
         )
         for name in ("MODEL_NAME", "MODEL_PATH", "SERVER_PORT", "CPU_LIMIT")
     },
+    "a custom protocol lists its routes": Case(
+        "ModelRuntime", ("spec", "routes"), [{"path": "/a"}], [], ("protocol Custom needs routes",)
+    ),
+    "another protocol knows its own routes": Case(
+        "ModelRuntime", ("spec", "protocol"), "Custom", "openai", ("leave them out there",), "spec.routes"
+    ),
+    "a route is none of the guard's": Case(
+        "ModelRuntime",
+        ("spec", "routes"),
+        [{"path": "/healthy"}],
+        [{"path": "/healthz/live"}],
+        ("/healthz/ and /guard/ belong to the guard",),
+        "spec.routes[0].path",
+    ),
+    "shared memory has a size that can be": Case(
+        "ModelRuntime",
+        ("spec", "scratch", "sharedMemory"),
+        "1Gi",
+        "1Ki",
+        ("sharedMemory is 1Ki, it must be at least 1Mi",),
+    ),
     "a command is explicit": Case("ModelRuntime", ("spec", "command"), ["serve"], [], ("at least 1 items",)),
     "formats are distinct": Case(
         "ModelRuntime", ("spec", "formats"), ["onnx", "pmml"], ["onnx", "onnx"], ('"onnx"',), "spec.formats[1]"

@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from e2e.local_pod import USER, Container, Pod, image, pod
+from verticalmodel.api.modelruntime import ModelRuntimeSpec
 from verticalmodel.render.guard_config import CERTIFICATE_DIR, CONFIG_DIR, guard_files
+from verticalmodel.render.protocols import endpoints
 
 MODEL = "breast-screening"
 SERVER_NAME = f"{MODEL}.radiology.svc"
@@ -28,6 +30,7 @@ GUARD_PORT, SERVER_PORT = 8443, 8080
 INFER = f"/v2/models/{MODEL}/infer"
 # A guard reports ready within a second or two; on a busy machine, starting it can take many times that.
 PATIENCE = 60.0
+SERVED = endpoints(ModelRuntimeSpec(image="serving", command=("python",), formats=("onnx",)), MODEL)
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,8 @@ def running_server(
 def running_guard(inside: Pod, certificates: Path, log: Path) -> Iterator[Container]:
     """The guard with the rendered configuration, as the pod template starts it."""
     config = log.with_suffix(".config")
-    data = {name: text.encode() for name, text in guard_files(model_name=MODEL, server_port=SERVER_PORT).items()}
+    files = guard_files(served=SERVED, server_port=SERVER_PORT)
+    data = {name: text.encode() for name, text in files.items()}
     write_volume(config, data)
     with inside.run(
         image("guard"),

@@ -109,7 +109,7 @@ def names_are_camel_case(path: str, _schema: Schema) -> Iterator[str]:
 def enums_are_words(_path: str, schema: Schema) -> Iterator[str]:
     """PascalCase for states of ours; names of protocols keep their own spelling."""
     for value in schema.get("enum", ()):
-        if not re.match(r"^[A-Z][A-Za-z]*$|^open-inference-v2$", str(value)):
+        if not re.match(r"^[A-Z][A-Za-z]*$|^open-inference-v2$|^openai$", str(value)):
             yield f"the value {value!r} is not PascalCase"
 
 

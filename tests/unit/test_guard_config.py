@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from verticalmodel.api.modelruntime import ModelRuntimeSpec, Probes, Route
 from verticalmodel.render.guard_config import (
     CERTIFICATE_FILE,
     CONFIG_DIR,
@@ -15,9 +16,17 @@ from verticalmodel.render.guard_config import (
     guard_files,
 )
 from verticalmodel.render.guard_routes import MAX_REQUEST_BYTES
+from verticalmodel.render.protocols import Endpoints, endpoints
 
 MODEL = "breast-screening"
-BOOTSTRAP = guard_bootstrap(model_name=MODEL, server_port=8080)
+
+
+def served(name: str = MODEL, **chosen: Any) -> Endpoints:
+    """What clients may ask of a server of a runtime with these fields."""
+    return endpoints(ModelRuntimeSpec(image="server", command=("serve",), formats=("onnx",), **chosen), name)
+
+
+BOOTSTRAP = guard_bootstrap(served=served(), server_port=8080)
 
 
 def http_of(bootstrap: dict[str, Any]) -> dict[str, Any]:
@@ -36,10 +45,10 @@ def routes_of(bootstrap: dict[str, Any]) -> list[dict[str, Any]]:
     return http_of(bootstrap)["route_config"]["virtual_hosts"][0]["routes"]
 
 
-def outcome(method: str, path: str, length: int | None = None) -> str | int:
+def outcome(method: str, path: str, length: int | None = None, bootstrap: dict[str, Any] = BOOTSTRAP) -> str | int:
     """What the first matching route does: the path that the server sees, or the status that Envoy answers by itself."""
     headers = {":method": method, **({} if length is None else {"content-length": str(length)})}
-    for route in routes_of(BOOTSTRAP):
+    for route in routes_of(bootstrap):
         match = route["match"]
         if not (path == match.get("path") or path.startswith(match.get("prefix", "\0"))):
             continue
@@ -88,7 +97,7 @@ def test_the_certificate_is_reread_when_its_folder_changes() -> None:
 
 def test_the_config_map_holds_both_files_as_json() -> None:
     """What is mounted is what was rendered."""
-    files = guard_files(model_name=MODEL, server_port=8080, certificate_dir="/tls")
+    files = guard_files(served=served(), server_port=8080, certificate_dir="/tls")
     assert {name: json.loads(text) for name, text in files.items()} == {
         "bootstrap.json": BOOTSTRAP,
         "certificate.json": certificate_resource("/tls"),
@@ -146,6 +155,56 @@ def test_inference_takes_a_body_of_a_declared_and_bearable_size(length: int | No
     assert outcome("POST", f"/v2/models/{MODEL}/infer", length) == expected
 
 
+OPENAI = guard_bootstrap(
+    served=served(protocol="openai", probes=Probes(live_path="/health", ready_path="/health"), timeout_seconds=600),
+    server_port=8000,
+)
+CUSTOM = guard_bootstrap(
+    served=served(protocol="Custom", routes=(Route(path="/score"), Route(path="/about", method="GET"))),
+    server_port=8000,
+)
+
+
+@pytest.mark.parametrize(
+    ("bootstrap", "method", "path", "expected"),
+    [
+        (OPENAI, "POST", "/v1/completions", "/v1/completions"),
+        (OPENAI, "POST", "/v1/chat/completions", "/v1/chat/completions"),
+        (OPENAI, "POST", "/v1/embeddings", "/v1/embeddings"),
+        (OPENAI, "GET", "/v1/models", "/v1/models"),
+        (OPENAI, "GET", "/healthz/live", "/health"),
+        (OPENAI, "GET", "/healthz/ready", "/health"),
+        (OPENAI, "GET", "/v1/completions", 405),
+        # What else vLLM serves: adapters, sleep, metrics, its own documentation.
+        (OPENAI, "POST", "/v1/load_lora_adapter", 403),
+        (OPENAI, "POST", "/sleep", 403),
+        (OPENAI, "GET", "/metrics", 403),
+        (OPENAI, "GET", "/health", 403),
+        (OPENAI, "GET", f"/v2/models/{MODEL}", 403),
+        (CUSTOM, "POST", "/score", "/score"),
+        (CUSTOM, "GET", "/about", "/about"),
+        (CUSTOM, "POST", "/about", 405),
+        (CUSTOM, "GET", "/score/", 403),
+        (CUSTOM, "GET", "/", 403),
+    ],
+)
+def test_each_protocol_opens_its_own_calls(
+    bootstrap: dict[str, Any], method: str, path: str, expected: str | int
+) -> None:
+    """And nothing of what else such a server answers."""
+    assert outcome(method, path, 2 if method == "POST" else None, bootstrap) == expected
+
+
+def test_an_inference_may_take_as_long_as_the_runtime_says() -> None:
+    """Envoy waits for that and gives up a stream that is silent for longer."""
+    timeouts = {
+        route["route"]["timeout"]
+        for route in routes_of(OPENAI)
+        if route["match"].get("path") == "/v1/completions" and "route" in route
+    }
+    assert (timeouts, http_of(OPENAI)["stream_idle_timeout"]) == ({"600s"}, "610s")
+
+
 def test_nothing_reaches_the_server_by_a_prefix() -> None:
     """A prefix that proxies would let through paths that nobody listed."""
     assert [route["match"] for route in routes_of(BOOTSTRAP) if "route" in route and "path" not in route["match"]] == []
@@ -189,7 +248,7 @@ def test_probes_have_connections_of_their_own() -> None:
 
 def test_the_server_is_reached_on_loopback() -> None:
     """The guard's only upstream is the server beside it."""
-    (cluster,) = guard_bootstrap(model_name=MODEL, server_port=9000)["static_resources"]["clusters"]
+    (cluster,) = guard_bootstrap(served=served(), server_port=9000)["static_resources"]["clusters"]
     (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
     assert endpoint["endpoint"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 9000}
 
@@ -198,7 +257,7 @@ def test_the_server_is_reached_on_loopback() -> None:
 def test_the_limits_follow_the_containers_memory(mebibytes: int) -> None:
     """Heap and connections are shares of the limit: twice the memory, twice the connections."""
     limit = mebibytes * 1024 * 1024
-    overload = guard_bootstrap(model_name=MODEL, server_port=8080, memory_limit_bytes=limit)["overload_manager"]
+    overload = guard_bootstrap(served=served(), server_port=8080, memory_limit_bytes=limit)["overload_manager"]
     heap, connections = (monitor["typed_config"] for monitor in overload["resource_monitors"])
     assert heap["max_heap_size_bytes"] < limit
     assert connections["max_active_downstream_connections"] == 2 * mebibytes
@@ -207,10 +266,10 @@ def test_the_limits_follow_the_containers_memory(mebibytes: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"model_name": "../admin"}, "model_name is '../admin'"),
-        ({"model_name": "a" * 64}, "model_name"),
-        ({"model_name": "Model"}, "model_name"),
-        ({"model_name": "m\n"}, "model_name"),
+        ({"served": served("../admin")}, "name is '../admin'"),
+        ({"served": served("a" * 64)}, "the model's name is"),
+        ({"served": served("Model")}, "the model's name is"),
+        ({"served": served("m\n")}, "the model's name is"),
         ({"server_port": 0}, "server_port is 0"),
         ({"guard_port": 65536}, "guard_port is 65536"),
         ({"server_port": 8443}, "both 8443"),
@@ -219,4 +278,4 @@ def test_the_limits_follow_the_containers_memory(mebibytes: int) -> None:
 def test_a_name_or_port_that_could_bend_the_routes_is_refused(settings: dict[str, Any], complaint: str) -> None:
     """The model's name becomes part of the allow-list, so it is checked here once more."""
     with pytest.raises(ValueError, match=complaint):
-        guard_bootstrap(**{"model_name": MODEL, "server_port": 8080, **settings})
+        guard_bootstrap(**{"served": served(), "server_port": 8080, **settings})

@@ -30,7 +30,7 @@ from verticalmodel.probe.canary import CanaryLimits, ask
 from verticalmodel.probe.measurement import Measurement
 from verticalmodel.probe.openinference import UnusableError, answer_fault, request_body
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Container, Model, Pod
+from verticalmodel.probe.world import Container, Model, Pod, Speaks
 
 NAME, NONCE = "breast-screening", "canary-1"
 
@@ -50,7 +50,7 @@ def pod(ip: str = "127.0.0.1") -> Pod:
 
 
 def model(sample: str = "") -> Model:
-    return Model("radiology", NAME, "uid-m", (pod(),), None, {}, sample)
+    return Model("radiology", NAME, "uid-m", (pod(),), None, {}, Speaks(sample_request=sample))
 
 
 async def answer(handle: Handler, port: int, sample: str = "", limits: CanaryLimits = CanaryLimits()) -> Measurement:  # noqa: B008

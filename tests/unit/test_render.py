@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import kubernetes.client
 import pytest
+import yaml
 
+from installation import ROOT
 from unit.test_plan import facts, model, planned
+from verticalmodel.api.modelruntime import ModelRuntime
 from verticalmodel.facts import Facts, Node, NodeGpu
 from verticalmodel.plan import Plan
 from verticalmodel.render.children import children
 from verticalmodel.render.pin import pin
+from verticalmodel.render.pod_template import DRAIN_SECONDS
 
+TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108 - memory volumes of a pod
 GPU = {"resources": {"gpu": {}}}
 DRA = facts(device_classes=frozenset({"gpu.nvidia.com"}))
 WISHES = {
@@ -43,6 +49,15 @@ WISHES = {
 }
 
 
+WEIGHTS = {"uri": "pvc://models/weights", "format": "safetensors"}
+
+
+def preset(path: str, seen: Facts | None = None) -> Facts:
+    """A cluster with this runtime of `manifests/`, whatever its name."""
+    runtime = ModelRuntime.model_validate(yaml.safe_load((ROOT / "manifests" / path).read_text()))
+    return replace(seen or facts(), runtime=runtime)
+
+
 def rendered(plan: Plan) -> dict[str, dict[str, Any]]:
     """Every child by kind."""
     return {child["kind"]: child for child in children(plan, pin(plan, None))}
@@ -67,14 +82,30 @@ def server(plan: Plan) -> dict[str, Any]:
         planned(model(**GPU)),
         planned(model(pod=WISHES)),
         planned(model(pod=WISHES, replicas=2, **GPU)),
+        planned(model(source=WEIGHTS, **GPU), preset("runtimes/vllm.yaml", DRA)),
+        planned(model(source=WEIGHTS | {"format": "my-format"}), preset("samples/custom-runtime.yaml")),
         planned(model(source={"uri": "s3://models/a", "key": {"name": "k"}, "egress": [{"cidr": "192.0.2.0/24"}]})),
     ],
-    ids=["cpu", "claim", "device plugin", "wishes", "wishes and device plugin", "sealed in a bucket"],
+    ids=["cpu", "claim", "device plugin", "wishes", "wishes and device plugin", "vllm", "custom", "sealed in a bucket"],
 )
 def test_the_official_client_knows_every_field(plan: Plan) -> None:
     for kind, child in rendered(plan).items():
         name = f"V1{kind}" if hasattr(kubernetes.client, f"V1{kind}") else kind
         getattr(kubernetes.client, name).model_validate(child)
+
+
+def test_a_servers_memory_volumes_are_what_its_runtime_asks_for() -> None:
+    """One for /tmp always; /dev/shm where workers of one pod share memory."""
+    plan = planned(model(source=WEIGHTS, **GPU), preset("runtimes/vllm.yaml", DRA))
+    mounts = {one["mountPath"]: one["name"] for one in server(plan)["volumeMounts"]}
+    sizes = {one["name"]: one["emptyDir"]["sizeLimit"] for one in pod_spec(plan)["volumes"] if "emptyDir" in one}
+    assert {path: sizes[mounts[path]] for path in (TMP, SHM)} == {TMP: "4Gi", SHM: "2Gi"}
+    assert SHM not in {one["mountPath"] for one in server(planned(model()))["volumeMounts"]}
+
+
+def test_a_pod_that_ends_waits_for_the_longest_inference_and_its_drain() -> None:
+    plan = planned(model(source=WEIGHTS, **GPU), preset("runtimes/vllm.yaml", DRA))
+    assert pod_spec(plan)["terminationGracePeriodSeconds"] == 600 + DRAIN_SECONDS
 
 
 def test_a_model_without_gpus_asks_for_none() -> None:

@@ -41,6 +41,43 @@ class Probes(Object):
     ready_path: HttpPath = Field(default="/v2/health/ready", description="200 once the model answers.")
 
 
+class Route(Object):
+    """One path that clients of a custom protocol may ask for."""
+
+    path: HttpPath = Field(description="Exact path; no prefix is ever opened.")
+    method: Literal["GET", "POST"] = Field(
+        default="POST", description="POST takes a body of a declared size: inference. GET is metadata."
+    )
+
+    model_config = {
+        "json_schema_extra": validations(
+            cel(
+                "!self.path.startsWith('/healthz/') && !self.path.startsWith('/guard/')",
+                "/healthz/ and /guard/ belong to the guard; choose another path",
+                fieldPath=".path",
+            )
+        )
+    }
+
+
+class Scratch(Object):
+    """Memory volumes that the server may write to; what it writes counts against its memory limit."""
+
+    tmp: Quantity = Field(default="16Mi", description="Size of /tmp.")
+    shared_memory: Quantity | None = Field(
+        default=None, description="Size of /dev/shm; without it the container runtime's 64 MiB."
+    )
+
+    model_config = {
+        "json_schema_extra": validations(
+            at_least("tmp", "1Mi"),
+            at_most("tmp", "1Ti"),
+            at_least("sharedMemory", "1Mi", optional=True),
+            at_most("sharedMemory", "1Ti", optional=True),
+        )
+    }
+
+
 class RuntimeResources(Object):
     """What the guard sidecar gets beside the server."""
 
@@ -78,8 +115,22 @@ class ModelRuntimeSpec(Object):
         le=65535,
         description="Port the server listens on, on 127.0.0.1 only; never 8443, the guard's.",
     )
-    protocol: Literal["open-inference-v2"] = Field(
-        default="open-inference-v2", description="Protocol that clients speak."
+    protocol: Literal["open-inference-v2", "openai", "Custom"] = Field(
+        default="open-inference-v2",
+        description="Protocol that clients speak: the guard opens its inference and metadata calls, and nothing else. "
+        "Custom: what `routes` lists.",
+    )
+    routes: tuple[Route, ...] = Field(
+        default=(),
+        max_length=32,
+        description="For protocol Custom: what clients may ask for.",
+        json_schema_extra=list_map("path"),
+    )
+    timeout_seconds: int = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="An inference takes no longer; a pod that ends waits as long for those in flight.",
     )
     formats: tuple[
         Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)], ...
@@ -88,13 +139,20 @@ class ModelRuntimeSpec(Object):
     )
     probes: Probes = Field(default=Probes(), description="Probe paths of the server.")
     guard: RuntimeResources = Field(default=RuntimeResources(), description="Resources of the guard sidecar.")
+    scratch: Scratch = Field(default=Scratch(), description="What the server may write to.")
     sample_request: Annotated[str, StringConstraints(max_length=65536)] = Field(
         default="",
-        description="Body of a harmless inference request as JSON. Empty: the prober forms one from the metadata.",
+        description="Body of a harmless inference request as JSON. Empty: the prober forms one from the metadata, and "
+        "asks nothing of a custom protocol. For that it goes to the first route with POST.",
     )
 
     model_config = {
         "json_schema_extra": validations(
+            cel(
+                "(self.protocol == 'Custom') == (size(self.routes) > 0)",
+                "protocol Custom needs routes, every other protocol knows its own; leave them out there",
+                fieldPath=".routes",
+            ),
             cel("self.port != 8443", "port 8443 belongs to the guard; choose another", fieldPath=".port"),
             cel(
                 f"self.env.all(e, !(e.name in {list(RESERVED_ENV)}))",

@@ -113,10 +113,15 @@ Quantity = Annotated[
 ]
 
 
-def at_least(field: str, minimum: str) -> dict[str, str]:
+def _absent(field: str) -> str:
+    return f"!has(self.{field}) || "
+
+
+def at_least(field: str, minimum: str, *, optional: bool = False) -> dict[str, str]:
     """A rule for an object: its Quantity `field` is at least `minimum`. What is no quantity has its own message."""
     value = f"string(self.{field})"
     return cel(
+        f"{_absent(field) if optional else ''}"
         f"!isQuantity({value}) || quantity({value}).compareTo(quantity('{minimum}')) >= 0",
         f"{field} must be at least {minimum}",
         fieldPath=f".{field}",
@@ -124,10 +129,11 @@ def at_least(field: str, minimum: str) -> dict[str, str]:
     )
 
 
-def at_most(field: str, maximum: str) -> dict[str, str]:
+def at_most(field: str, maximum: str, *, optional: bool = False) -> dict[str, str]:
     """A rule for an object: its Quantity `field` is at most `maximum`. What is no quantity has its own message."""
     value = f"string(self.{field})"
     return cel(
+        f"{_absent(field) if optional else ''}"
         f"!isQuantity({value}) || quantity({value}).compareTo(quantity('{maximum}')) <= 0",
         f"{field} must be at most {maximum}",
         fieldPath=f".{field}",

@@ -21,14 +21,19 @@ import orjson
 
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Binding
+from verticalmodel.probe import openai
 from verticalmodel.probe.measurement import CANARY, CONTAINER, Measurement
-from verticalmodel.probe.openinference import UnusableError, answer_fault, request_body
+from verticalmodel.probe.openinference import UnusableError, answer_fault, request_body, sample_object
 from verticalmodel.probe.trust import Trust
 from verticalmodel.probe.world import Model, Pod, short
 
 __all__ = ["CanaryLimits", "ask"]
 
-METHOD = "one Open Inference v2 request with a nonce through the pod's guard"
+METHODS = {
+    "open-inference-v2": "one Open Inference v2 request with a nonce through the pod's guard",
+    "openai": "one OpenAI API request through the pod's guard",
+    "Custom": "one sample request through the pod's guard, judged by its status alone",
+}
 _BODY_LIMIT = 2 * 1024 * 1024
 
 
@@ -53,8 +58,7 @@ async def ask(model: Model, pod: Pod, trust: Trust, turn: int, limits: CanaryLim
     progress, started = _Progress(), time.monotonic()
     try:
         async with asyncio.timeout(limits.connect + limits.answer), _session(trust, progress, limits) as session:
-            base = f"https://{_host(pod.ip)}:{names.GUARD_PORT}/v2/models/{model.name}"
-            progress.verdict = await _converse(session, base, model, turn)
+            progress.verdict = await _converse(session, f"https://{_host(pod.ip)}:{names.GUARD_PORT}", model, turn)
     except (TimeoutError, aiohttp.ServerTimeoutError):
         progress.verdict = "bad timeout" if progress.connected else "inconclusive timeout"
     except aiohttp.ClientConnectorCertificateError:
@@ -74,7 +78,7 @@ async def ask(model: Model, pod: Pod, trust: Trust, turn: int, limits: CanaryLim
         value=seconds if conclusive else None,
         samples=1,
         window_seconds=seconds,
-        method=METHOD,
+        method=METHODS.get(model.speaks.protocol, model.speaks.protocol),
         binding=Binding(pod_uid=pod.uid),
         observations={"answer": progress.verdict, **({CONTAINER: short(pod.server)} if pod.server else {})},
         measured_at=datetime.now(UTC),
@@ -105,7 +109,19 @@ async def _session(trust: Trust, progress: _Progress, limits: CanaryLimits) -> A
         yield session
 
 
-async def _converse(session: aiohttp.ClientSession, base: str, model: Model, turn: int) -> str:
+async def _converse(session: aiohttp.ClientSession, guard: str, model: Model, turn: int) -> str:
+    match model.speaks.protocol:
+        case "open-inference-v2":
+            return await _open_inference(session, f"{guard}/v2/models/{model.name}", model, turn)
+        case "openai":
+            return await _openai(session, guard, model)
+        case "Custom":
+            return await _custom(session, guard, model)
+        case unknown:
+            raise UnusableError(f"protocol {unknown[:40]} is unknown to this prober")
+
+
+async def _open_inference(session: aiohttp.ClientSession, base: str, model: Model, turn: int) -> str:
     status, body = await _call(session, "GET", base, model.server_name)
     if status != 200:
         return f"bad {status} for the metadata"
@@ -113,12 +129,33 @@ async def _converse(session: aiohttp.ClientSession, base: str, model: Model, tur
     if metadata is None:
         return "bad metadata"
     nonce = f"canary-{secrets.token_hex(8)}"
-    request = request_body(metadata, model.sample_request, nonce=nonce, turn=turn)
+    request = request_body(metadata, model.speaks.sample_request, nonce=nonce, turn=turn)
     status, body = await _call(session, "POST", f"{base}/infer", model.server_name, request)
     if status != 200:
         return f"bad {status}"
     fault = answer_fault(body, metadata, model=model.name, nonce=nonce)
     return f"bad {fault}" if fault else "good"
+
+
+async def _openai(session: aiohttp.ClientSession, guard: str, model: Model) -> str:
+    path, request = openai.request(
+        model.speaks.sample_request, model=model.name, nonce=f"canary-{secrets.token_hex(8)}"
+    )
+    status, body = await _call(session, "POST", f"{guard}{path}", model.server_name, request)
+    if status != 200:
+        return f"bad {status}"
+    fault = openai.answer_fault(body, path=path, model=model.name)
+    return f"bad {fault}" if fault else "good"
+
+
+async def _custom(session: aiohttp.ClientSession, guard: str, model: Model) -> str:
+    """Nothing is known of such answers but that 200 says yes; without a sample nothing harmless is known either."""
+    speaks = model.speaks
+    if not speaks.sample_request or not speaks.path:
+        raise UnusableError("a custom protocol needs a sampleRequest and a route with POST")
+    request = orjson.dumps(sample_object(speaks.sample_request))
+    status, _ = await _call(session, "POST", f"{guard}{speaks.path}", model.server_name, request)
+    return "good" if status == 200 else f"bad {status}"
 
 
 async def _call(

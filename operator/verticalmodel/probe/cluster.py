@@ -32,11 +32,13 @@ from verticalmodel.probe.world import (
     Node,
     Pod,
     Service,
+    Speaks,
     Wish,
     lifetimes_from,
     node_from,
     pod_from,
     service_from,
+    speaks_from,
     wish_from,
 )
 
@@ -102,8 +104,8 @@ class Cluster:
         self.standards: Informer[dict[str, float]] = Informer(
             api, OPERATING_STANDARDS, lifetimes_from, on_change=lambda key, *_: self._touch_all("standard", key.name)
         )
-        self.samples: Informer[str] = Informer(
-            api, MODEL_RUNTIMES, _sample, on_change=lambda key, *_: self._touch_all("runtime", key.name)
+        self.runtimes: Informer[Speaks] = Informer(
+            api, MODEL_RUNTIMES, speaks_from, on_change=lambda key, *_: self._touch_all("runtime", key.name)
         )
         self.authorities: Informer[Trust] = Informer(
             api,
@@ -132,7 +134,7 @@ class Cluster:
             self.services,
             self.nodes,
             self.standards,
-            self.samples,
+            self.runtimes,
             self.authorities,
             self.evidence,
         )
@@ -165,7 +167,7 @@ class Cluster:
             pods=tuple(sorted(self.pods.group(key).values(), key=lambda pod: pod.name)),
             service=self.services.get(key),
             lifetimes=default | (self.standards.get(Key("", wish.standard)) or {}),
-            sample_request=self.samples.get(Key("", wish.runtime)) or "",
+            speaks=self.runtimes.get(Key("", wish.runtime)) or Speaks(),
         )
 
     def nodes_of(self, model: Model) -> tuple[Node, ...]:
@@ -193,10 +195,6 @@ class Cluster:
         for key, wish in self.wishes.values.items():
             if not field or getattr(wish, field) == name:
                 self._touch(key)
-
-
-def _sample(raw: Mapping[str, Any]) -> str:
-    return str(raw["spec"].get("sampleRequest") or "")
 
 
 def _trust(raw: Mapping[str, Any]) -> Trust | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["UnusableError", "answer_fault", "request_body"]
+__all__ = ["UnusableError", "answer_fault", "request_body", "sample_object"]
 
 ELEMENT_LIMIT = 262_144
 """Most elements of an input that the prober makes up: a canary must stay harmless."""
@@ -34,17 +34,22 @@ def request_body(metadata: Mapping[str, Any], sample: str, *, nonce: str, turn: 
     of 1 and values that differ from one `turn` to the next. Raises UnusableError.
     """
     if sample:
-        try:
-            request = orjson.loads(sample)
-        except orjson.JSONDecodeError as error:
-            raise UnusableError("sampleRequest is not JSON") from error
-        if not isinstance(request, dict):
-            raise UnusableError("sampleRequest is not an object")
-        return orjson.dumps({**request, "id": nonce})
+        return orjson.dumps({**sample_object(sample), "id": nonce})
     inputs = metadata.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise UnusableError("the metadata names no inputs; set sampleRequest")
     return orjson.dumps({"id": nonce, "inputs": [_input(one, turn) for one in inputs]})
+
+
+def sample_object(sample: str) -> dict[str, Any]:
+    """The runtime's sample request. Raises UnusableError where it is no JSON object."""
+    try:
+        request = orjson.loads(sample)
+    except orjson.JSONDecodeError as error:
+        raise UnusableError("sampleRequest is not JSON") from error
+    if not isinstance(request, dict):
+        raise UnusableError("sampleRequest is not an object")
+    return request
 
 
 def _input(tensor: object, turn: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ worth more than one that is believed twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -23,12 +23,14 @@ __all__ = [
     "Node",
     "Pod",
     "Service",
+    "Speaks",
     "Wish",
     "lifetimes_from",
     "node_from",
     "pod_from",
     "service_from",
     "short",
+    "speaks_from",
     "wish_from",
 ]
 
@@ -111,6 +113,16 @@ class Expected:
 
 
 @dataclass(frozen=True)
+class Speaks:
+    """What a model's runtime understands."""
+
+    protocol: str = "open-inference-v2"
+    sample_request: str = ""
+    path: str = ""
+    """Of a custom protocol: where a sample request goes."""
+
+
+@dataclass(frozen=True)
 class Model:
     """One model with all of it that can be measured now."""
 
@@ -121,7 +133,7 @@ class Model:
     service: Service | None
     lifetimes: Mapping[str, float]
     """Seconds that evidence holds, by measure."""
-    sample_request: str = ""
+    speaks: Speaks = field(default_factory=Speaks)
 
     @property
     def server_name(self) -> str:
@@ -230,6 +242,17 @@ def wish_from(raw: Mapping[str, Any]) -> Wish | None:
         return None
     standard = (spec.get("standard") or {}).get("name") or names.DEFAULT_STANDARD
     return Wish(meta["namespace"], meta["name"], meta["uid"], standard, spec["runtime"]["name"])
+
+
+def speaks_from(raw: Mapping[str, Any]) -> Speaks:
+    """What a ModelRuntime says of its protocol."""
+    spec = raw["spec"]
+    posts = (str(route["path"]) for route in spec.get("routes") or () if route.get("method", "POST") == "POST")
+    return Speaks(
+        protocol=str(spec.get("protocol") or "open-inference-v2"),
+        sample_request=str(spec.get("sampleRequest") or ""),
+        path=next(posts, ""),
+    )
 
 
 def lifetimes_from(raw: Mapping[str, Any]) -> dict[str, float]:

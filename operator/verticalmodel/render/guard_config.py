@@ -11,12 +11,12 @@ import json
 import re
 
 from verticalmodel.render.guard_routes import SERVER_CLUSTER, TYPES, Tree, access_log, local_replies, routes
+from verticalmodel.render.protocols import Endpoints
 
 CONFIG_DIR = "/etc/guard/config"
 CERTIFICATE_DIR = "/etc/guard/tls"
 BOOTSTRAP_FILE = "bootstrap.json"
 CERTIFICATE_FILE = "certificate.json"
-INFERENCE_TIMEOUT_SECONDS = 60
 MEMORY_LIMIT_BYTES = 128 * 1024 * 1024
 """The container's memory limit that the defaults are made for."""
 
@@ -32,7 +32,7 @@ _UPSTREAM_IDLE = "60s"
 
 def guard_files(
     *,
-    model_name: str,
+    served: Endpoints,
     server_port: int,
     guard_port: int = 8443,
     certificate_dir: str = CERTIFICATE_DIR,
@@ -40,14 +40,17 @@ def guard_files(
 ) -> dict[str, str]:
     """The `data` of the guard's ConfigMap, to be mounted at CONFIG_DIR: the bootstrap and the SDS resource it reads."""
     bootstrap = guard_bootstrap(
-        model_name=model_name, server_port=server_port, guard_port=guard_port, memory_limit_bytes=memory_limit_bytes
+        served=served,
+        server_port=server_port,
+        guard_port=guard_port,
+        memory_limit_bytes=memory_limit_bytes,
     )
     return {BOOTSTRAP_FILE: _text(bootstrap), CERTIFICATE_FILE: _text(certificate_resource(certificate_dir))}
 
 
 def guard_bootstrap(
     *,
-    model_name: str,
+    served: Endpoints,
     server_port: int,
     guard_port: int = 8443,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
@@ -56,17 +59,17 @@ def guard_bootstrap(
 
     `memory_limit_bytes` is the guard container's limit: the overload thresholds follow it.
     """
-    if not _MODEL_NAME.fullmatch(model_name):
-        raise ValueError(f"model_name is {model_name!r}; it must be a DNS label of at most 63 characters")
+    if not _MODEL_NAME.fullmatch(served.model):
+        raise ValueError(f"the model's name is {served.model!r}; it must be a DNS label of at most 63 characters")
     for name, port in (("server_port", server_port), ("guard_port", guard_port)):
         if not 1 <= port <= 65535:
             raise ValueError(f"{name} is {port}; it must be from 1 to 65535")
     if server_port == guard_port:
         raise ValueError(f"server_port and guard_port are both {guard_port}; they share the pod's addresses")
     return {
-        "node": {"id": model_name, "cluster": "guard"},
+        "node": {"id": served.model, "cluster": "guard"},
         "static_resources": {
-            "listeners": [_listener(guard_port, _tls(), _http(model_name))],
+            "listeners": [_listener(guard_port, _tls(), _http(served))],
             "clusters": [_cluster(server_port)],
         },
         "overload_manager": _overload(memory_limit_bytes),
@@ -146,7 +149,7 @@ def _tls() -> Tree:
     }
 
 
-def _http(model_name: str) -> Tree:
+def _http(served: Endpoints) -> Tree:
     return {
         "@type": f"{TYPES}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "guard",
@@ -161,7 +164,7 @@ def _http(model_name: str) -> Tree:
         "max_request_headers_kb": 16,
         "request_headers_timeout": "10s",
         "request_timeout": "60s",
-        "stream_idle_timeout": f"{INFERENCE_TIMEOUT_SECONDS + 10}s",
+        "stream_idle_timeout": f"{served.inference_seconds + 10}s",
         "common_http_protocol_options": {
             "idle_timeout": "60s",
             "max_connection_duration": "3600s",
@@ -184,7 +187,7 @@ def _http(model_name: str) -> Tree:
                 },
             },
         ],
-        "route_config": routes(model_name, INFERENCE_TIMEOUT_SECONDS),
+        "route_config": routes(served),
     }
 
 

@@ -1,12 +1,13 @@
 """What the guard lets through: exact paths by exact methods, and a reason for everything else.
 
-Inference, metadata and health of the one model (Open Inference Protocol v2). Loading and unloading models stays
-closed: clause 33's canary gets it through a client certificate of the prober's, not through this list.
+Inference, metadata and health of the one model, as the runtime's protocol spells them (`protocols.py`).
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from verticalmodel.render.protocols import Endpoints
 
 LIVE_PATH = "/guard/live"
 """Answered by Envoy itself: the guard's own probes."""
@@ -25,25 +26,22 @@ _INT64_MAX = (1 << 63) - 1
 Tree = dict[str, Any]
 
 
-def routes(model_name: str, inference_timeout_seconds: int) -> Tree:
+def routes(served: Endpoints) -> Tree:
     """The route configuration: what is allowed, then 405 for its other methods, then 403 for every other path."""
-    model = f"/v2/models/{model_name}"
-    infer = f"{model}/infer"
-    allowed: list[tuple[str, str, Tree]] = [
-        ("GET", "/v2", _proxied(_METADATA_TIMEOUT)),
-        ("GET", model, _proxied(_METADATA_TIMEOUT)),
-        ("GET", f"{model}/ready", _probed()),
-        ("GET", "/v2/health/live", _probed()),
-        ("GET", "/v2/health/ready", _probed()),
-        ("GET", SERVER_LIVE_PATH, _probed(prefix_rewrite="/v2/health/live")),
-        ("GET", SERVER_READY_PATH, _probed(prefix_rewrite="/v2/health/ready")),
-        ("GET", LIVE_PATH, {"direct_response": {"status": 200, "body": {"inline_string": "live\n"}}}),
+    allowed: list[tuple[str, Tree]] = [
+        *((path, _proxied(_METADATA_TIMEOUT)) for path in served.metadata),
+        *((path, _probed()) for path in served.health),
+        (SERVER_LIVE_PATH, _probed(prefix_rewrite=served.live_path)),
+        (SERVER_READY_PATH, _probed(prefix_rewrite=served.ready_path)),
+        (LIVE_PATH, {"direct_response": {"status": 200, "body": {"inline_string": "live\n"}}}),
     ]
-    table = [*_inference(infer, inference_timeout_seconds), _wrong_method("POST", infer)]
-    for method, path, action in allowed:
-        table += [_allow(method, path, action), _wrong_method(method, path)]
+    table: list[Tree] = []
+    for path in served.inference:
+        table += [*_inference(path, served.inference_seconds), _wrong_method("POST", path)]
+    for path, action in allowed:
+        table += [_allow("GET", path, action), _wrong_method("GET", path)]
     table.append(_refusal("/v2/repository", "models are not loaded or unloaded through this address"))
-    table.append(_refusal("/", f"only inference, metadata and health of model {model_name} are served here"))
+    table.append(_refusal("/", f"only inference, metadata and health of model {served.model} are served here"))
     return {
         "name": "guard",
         # Who forwarded for whom is the client's word only.

@@ -17,6 +17,7 @@ from verticalmodel.plan import Plan
 from verticalmodel.render.guard_config import guard_files
 from verticalmodel.render.metadata import ROLE_GUARD, ROLE_TEMPLATE, metadata
 from verticalmodel.render.pod_template import GUARD_TLS_DIR, pod_template
+from verticalmodel.render.protocols import endpoints
 from verticalmodel.render.resource_claim_template import claim_template
 
 
@@ -39,7 +40,7 @@ class Pinned:
 def pin(plan: Plan, newest: Pin | None) -> Pinned:
     """Keep the newest pin while its key is the plan's; else pin what the plan renders now."""
     files = guard_files(
-        model_name=plan.owner.name,
+        served=endpoints(plan.runtime, plan.owner.name),
         server_port=plan.runtime.port,
         certificate_dir=GUARD_TLS_DIR,
         memory_limit_bytes=int(parse_quantity(plan.runtime.guard.memory)),

@@ -20,6 +20,7 @@ RUN_AS = 65532
 RUN_GUARD_AS = 65533
 """Another user than the server's: neither can signal the other or share its port."""
 CLAIM = "gpus"
+SHARED_MEMORY = "shared-memory"
 SERVER_DISK, GUARD_DISK = "512Mi", "256Mi"
 """Ephemeral storage on the node's disk: with a read-only root and memory volumes that is logs alone, of which a kubelet
 keeps some 50 MiB per container. A flood of them evicts its own pod."""
@@ -58,7 +59,8 @@ def pod_template(plan: Plan, guard_config: str, gpu_claims: str = "") -> dict[st
             **({"hostUsers": False} if plan.own_users else {}),
             **placement(plan),
             **claims,
-            "terminationGracePeriodSeconds": 30,
+            # What was accepted before the pod was told to end is answered.
+            "terminationGracePeriodSeconds": DRAIN_SECONDS + plan.runtime.timeout_seconds,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": RUN_AS,
@@ -152,6 +154,7 @@ def _server(plan: Plan) -> dict[str, Any]:
         "volumeMounts": [
             {"name": VOLUME, "mountPath": MODEL_MOUNT, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a memory volume of this pod alone
+            *([{"name": SHARED_MEMORY, "mountPath": "/dev/shm"}] if runtime.scratch.shared_memory else []),  # noqa: S108
         ],
     }
 
@@ -178,8 +181,13 @@ def _volumes(plan: Plan, guard_config: str) -> list[dict[str, Any]]:
             "secret": {"secretName": names.child_name(plan.owner.name, ROLE_CERTIFICATE), "defaultMode": 0o440},
         },
         {"name": "guard-config", "configMap": {"name": guard_config, "defaultMode": 0o444}},
-        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
+        _memory("tmp", plan.runtime.scratch.tmp),
+        *([_memory(SHARED_MEMORY, shared)] if (shared := plan.runtime.scratch.shared_memory) else []),
     ]
+
+
+def _memory(name: str, size: str) -> dict[str, Any]:
+    return {"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": size}}
 
 
 def _exactly(amount: Mapping[str, str]) -> dict[str, Any]:
