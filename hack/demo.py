@@ -71,6 +71,10 @@ def serve(kubeconfig: Path, references: dict[str, str]) -> None:
     # A Job's template is immutable, and a newer image makes another one.
     kubectl(kubeconfig, "delete", "job", "breast-screening-model", "-n", NAMESPACE, "--ignore-not-found", "--wait")
     kubectl(kubeconfig, "apply", "-n", NAMESPACE, "-f", "-", stdin=claim)
+    # A model that comes first is refused until its file is there, and the kubelet's pauses between tries are long.
+    kubectl(
+        kubeconfig, "wait", "job/breast-screening-model", "-n", NAMESPACE, "--for=condition=Complete", "--timeout=2m"
+    )
     shown(kubeconfig, "apply", "-n", NAMESPACE, "-f", "manifests/samples/breast-screening.yaml")
     shown(kubeconfig, "wait", f"vmodel/{MODEL}", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=5m")
 
