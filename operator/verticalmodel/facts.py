@@ -12,10 +12,32 @@ from typing import Any
 
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Evidence
+from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.modelruntime import ModelRuntime
 from verticalmodel.api.operatingstandard import OperatingStandard
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.seal.report import Report
+
+
+@dataclass(frozen=True)
+class IngressController:
+    """Where an ingress controller's pods connect from, as the administrator says: a guard opens to nobody unnamed."""
+
+    controller: str
+    """`spec.controller` of its IngressClasses."""
+    namespaces: LabelSelector | None = None
+    cidrs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class IngressClass:
+    """An IngressClass of the cluster."""
+
+    name: str
+    controller: str
+    is_default: bool = False
+    created_at: str = ""
+    """As the API server writes it: these texts sort by time."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +49,7 @@ class Platform:
     version: str
     system_namespace: str = names.SYSTEM_NAMESPACE
     cluster_domain: str = "cluster.local"
+    ingress_controllers: tuple[IngressController, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +109,11 @@ class Facts:
     """Names of the DeviceClasses."""
     claim_id_mapped: bool = False
     """The claim's volume is known to take id-mapped mounts; looked up where `plan.asks_for_volume` says so."""
+    ingress_classes: tuple[IngressClass, ...] = ()
+    route_kinds: frozenset[str] = frozenset({"Ingress"})
+    """Kinds of routes that this cluster serves."""
+    host_keeper: str = ""
+    """`namespace/name` of the other model that keeps the host of spec.exposure; empty where this one does."""
 
 
 @dataclass(frozen=True)

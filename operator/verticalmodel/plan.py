@@ -17,6 +17,7 @@ from verticalmodel.api.schema import parse_quantity
 from verticalmodel.api.source import Source
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.evidence import sha256_of
+from verticalmodel.exposure import Exposed, exposed
 from verticalmodel.facts import Facts, Pin, Platform
 from verticalmodel.gpus import GpuRequest, by_claim, looser, resolve, unusable
 from verticalmodel.node_fit import fits_somewhere
@@ -69,6 +70,8 @@ class Plan:
     """Namespaces whose pods may connect."""
     pin_key: str
     """Hash of the spec's part that pods are made of."""
+    exposed: Exposed | None = None
+    """The way from outside; None where clients of the cluster alone connect."""
 
 
 def plan(model: VerticalModel, facts: Facts) -> Plan | Refusal:
@@ -85,7 +88,12 @@ def plan(model: VerticalModel, facts: Facts) -> Plan | Refusal:
     gpus = gpu_request(model.spec.resources.gpu, standard, facts.device_classes)
     if isinstance(budget, Refusal):
         return budget
-    return gpus if isinstance(gpus, Refusal) else _resolved(model, facts, runtime.spec, budget, gpus)
+    if isinstance(gpus, Refusal):
+        return gpus
+    way = exposed(model, facts)
+    return (
+        way if isinstance(way, Refusal) else replace(_resolved(model, facts, runtime.spec, budget, gpus), exposed=way)
+    )
 
 
 def start_budget(model: VerticalModel, standard: OperatingStandard) -> int | Refusal:

@@ -102,8 +102,12 @@ def refused() -> tuple[Rollup, Rollup]:
     )
 
 
-def exposed(url: str) -> Rollup:
-    """Whether clients outside the cluster can reach the model."""
+def exposed(url: str, *, routed: bool) -> Rollup:
+    """Whether clients outside the cluster can reach the model; never True without a look through the route."""
+    if routed:
+        return Rollup(
+            conditions.EXPOSED, "Unknown", "NotMeasured", f"a route to {url} stands; nobody has looked through it"
+        )
     return Rollup(conditions.EXPOSED, "False", "ClusterInternal", f"reachable inside the cluster only: {url}")
 
 

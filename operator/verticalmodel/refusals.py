@@ -24,6 +24,12 @@ class RefusalReason(StrEnum):
     NAME_TAKEN = "NameTaken"
     DEVICE_CLASS_NOT_FOUND = "DeviceClassNotFound"
     LOOSER_THAN_STANDARD = "LooserThanStandard"
+    HOST_NOT_ALLOWED = "HostNotAllowed"
+    HOST_TAKEN = "HostTaken"
+    INGRESS_CLASS_NOT_FOUND = "IngressClassNotFound"
+    INGRESS_CONTROLLER_NOT_SUPPORTED = "IngressControllerNotSupported"
+    INGRESS_CONTROLLER_NOT_NAMED = "IngressControllerNotNamed"
+    ROUTE_KIND_NOT_SERVED = "RouteKindNotServed"
 
 
 @dataclass(frozen=True)

@@ -190,6 +190,26 @@ CASES = {
         ("env must not set any of", "the operator sets them"),
         "spec.pod.env",
     ),
+    "a host is in lower case": Case(
+        "VerticalModel",
+        ("spec", "exposure", "host"),
+        "breast.example.org",
+        "Breast.example.org",
+        ("Breast.example.org", "should match"),
+    ),
+    "a host is no address": Case(
+        "VerticalModel", ("spec", "exposure", "host"), "192.0.2.1.nip.io", "192.0.2.1", ("192.0.2.1", "should match")
+    ),
+    "a host has a domain": Case(
+        "VerticalModel", ("spec", "exposure", "host"), "breast.example", "breast", ("breast", "should match")
+    ),
+    "a host's labels are of at most 63": Case(
+        "VerticalModel",
+        ("spec", "exposure", "host"),
+        f"{'a' * 63}.example",
+        f"{'a' * 64}.example",
+        ("a" * 64, "should match"),
+    ),
     "a port is above 1023 and not the guard's": Case(
         "ModelRuntime", ("spec", "port"), 8444, 8443, ("port 8443 belongs to the guard; choose another",)
     ),

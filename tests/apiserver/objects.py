@@ -69,6 +69,7 @@ def model(namespace: str, name: str = "breast-screening") -> Wire:
             },
             "startup": {"budgetSeconds": 240, "enforcement": "Report"},
             "access": {"namespaceSelector": {"matchLabels": {"team": "radiology"}, "matchExpressions": [requirement]}},
+            "exposure": {"host": "breast.example.org", "className": "traefik"},
             "pod": _pod_options(),
             "rollout": {"surge": True},
             "standard": {"name": names.DEFAULT_STANDARD},

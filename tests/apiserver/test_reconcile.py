@@ -20,6 +20,7 @@ from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.connection import Connection
 from verticalmodel.kube.resources import Key, Resource
+from verticalmodel.render.route import KINDS as ROUTES
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
 from verticalmodel.shell.children import BY_KIND
@@ -40,6 +41,8 @@ RUNTIME = {
 }
 
 
+KINDS = tuple(kind for kind in BY_KIND if kind not in ROUTES)
+"""Kinds of children that a model has that is not exposed."""
 QUOTAS = Resource("", "v1", "resourcequotas", namespaced=True, kind="ResourceQuota")
 DEVICE_CLASS = {
     "apiVersion": resources.DEVICE_CLASSES.api_version,
@@ -99,7 +102,7 @@ class World:
 
     async def caught_up(self) -> None:
         """Wait until the caches show what the API server holds of this namespace."""
-        for resource in BY_KIND.values():
+        for resource in (resources.CONTROLLER_REVISIONS, *self.caches.children):
             listing = await self.user.list(resource, self.namespace, labels={names.LABEL_MANAGED_BY: names.MANAGED_BY})
             for item in listing.items:
                 key, version = resources.key_of(item), int(item["metadata"]["resourceVersion"])
@@ -218,7 +221,7 @@ def condition(model: dict[str, Any], kind: str) -> tuple[str, str]:
 async def test_a_first_pass_creates_every_child_and_a_second_writes_nothing(world: World) -> None:
     key = await world.create()
     model = await world.settle(key)
-    for kind in BY_KIND:
+    for kind in KINDS:
         owners = [child["metadata"]["ownerReferences"] for child in await world.children(kind)]
         assert [[ref["uid"] for ref in refs] for refs in owners] == [[model["metadata"]["uid"]]]
     assert condition(model, "Accepted") == ("True", "Planned")
@@ -232,9 +235,7 @@ async def test_our_manager_owns_every_field_it_rendered_so_rest_is_real(world: W
     """The walk over fieldsV1 agrees with the API server for every kind; else each pass would write again."""
     key = await world.create()
     await world.settle(key)
-    assert {item["metadata"]["namespace"] for kind in BY_KIND for item in await world.children(kind)} == {
-        world.namespace
-    }
+    assert {item["metadata"]["namespace"] for kind in KINDS for item in await world.children(kind)} == {world.namespace}
     assert world.writes == []
 
 
@@ -348,7 +349,7 @@ async def deleted(world: World, child: dict[str, Any]) -> None:
         ("NetworkPolicy", forced_apply),
         ("Service", plain_port),
         ("Service", no_labels),
-        *((kind, deleted) for kind in BY_KIND),
+        *((kind, deleted) for kind in KINDS),
     ],
 )
 async def test_what_somebody_did_to_a_child_is_undone(world: World, kind: str, vandal: Vandal) -> None:
@@ -580,7 +581,7 @@ async def test_children_of_a_previous_model_of_the_name_are_waited_for(world: Wo
     key = await world.create()
     await world.settle(key)
     await world.user.delete(resources.VERTICAL_MODELS, key)
-    old = {item["metadata"]["uid"] for kind in BY_KIND for item in await world.children(kind)}
+    old = {item["metadata"]["uid"] for kind in KINDS for item in await world.children(kind)}
     await world.create()
     await until_settled_with_other_children(world, key, old)
 
@@ -589,8 +590,8 @@ async def until_settled_with_other_children(world: World, key: Key, old: set[str
     async with asyncio.timeout(60):
         while True:
             model = await world.reconcile(key)
-            new = {item["metadata"]["uid"] for kind in BY_KIND for item in await world.children(kind)}
-            if len(new) == len(BY_KIND) and not new & old and condition(model, "Progressing")[1] != "Waiting":
+            new = {item["metadata"]["uid"] for kind in KINDS for item in await world.children(kind)}
+            if len(new) == len(KINDS) and not new & old and condition(model, "Progressing")[1] != "Waiting":
                 return
             await asyncio.sleep(0.2)
 

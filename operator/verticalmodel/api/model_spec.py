@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from verticalmodel.api import names
+from verticalmodel.api.exposure import Exposure
 from verticalmodel.api.gpu import Gpu
 from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.pod_options import PodOptions
@@ -95,6 +96,9 @@ class VerticalModelSpec(Object):
     resources: Resources = Field(default=Resources(), description="What each serving pod's server gets.")
     startup: Startup = Field(default=Startup(), description="The start budget and its enforcement.")
     access: Access = Field(default=Access(), description="Who may connect.")
+    exposure: Exposure | None = Field(
+        default=None, description="How clients outside the cluster reach the model; default: not at all."
+    )
     pod: PodOptions = Field(default=PodOptions(), description="Additions to the serving pods.")
     rollout: Rollout = Field(default=Rollout(), description="How new pods take the place of old ones.")
     standard: StandardRef = Field(

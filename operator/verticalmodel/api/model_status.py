@@ -59,6 +59,9 @@ class CertificateStatus(Object):
     not_after: AwareDatetime = Field(description="When it expires.")
     fingerprint: Digest = Field(description="SHA-256 of the certificate.")
     issuer: Digest = Field(description="SHA-256 of the certificate authority that signed it.")
+    host: Annotated[str, StringConstraints(max_length=253)] | None = Field(
+        default=None, description="Host of spec.exposure that it bears beside the names of the Service."
+    )
 
 
 class VerticalModelStatus(Object):
@@ -78,7 +81,8 @@ class VerticalModelStatus(Object):
         default=None, description="Clauses True / clauses in the standard."
     )
     url: Annotated[str, StringConstraints(max_length=2048)] | None = Field(
-        default=None, description="Where clients inside the cluster reach the model."
+        default=None,
+        description="Where clients reach the model: its exposed host where a route stands, else its Service.",
     )
     replicas: int | None = Field(default=None, ge=0, description="Serving pods that exist.")
     ready_replicas: int | None = Field(default=None, ge=0, description="Serving pods that are Ready.")

@@ -15,11 +15,15 @@ __all__ = [
     "BUILT_IN",
     "CONFIG_MAPS",
     "CONTROLLER_REVISIONS",
+    "CUSTOM_RESOURCE_DEFINITIONS",
     "DEPLOYMENTS",
     "DEVICE_CLASSES",
     "ENDPOINT_SLICES",
     "EVENTS",
     "EVIDENCES",
+    "INGRESSES",
+    "INGRESS_CLASSES",
+    "INGRESS_ROUTE_TCPS",
     "LEASES",
     "MODEL_RUNTIMES",
     "NAMESPACES",
@@ -108,6 +112,8 @@ DEPLOYMENTS = Resource("apps", "v1", "deployments", namespaced=True, kind="Deplo
 REPLICA_SETS = Resource("apps", "v1", "replicasets", namespaced=True, kind="ReplicaSet")
 CONTROLLER_REVISIONS = Resource("apps", "v1", "controllerrevisions", namespaced=True, kind="ControllerRevision")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", namespaced=True, kind="NetworkPolicy")
+INGRESSES = Resource("networking.k8s.io", "v1", "ingresses", namespaced=True, kind="Ingress")
+INGRESS_CLASSES = Resource("networking.k8s.io", "v1", "ingressclasses", namespaced=False, kind="IngressClass")
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", namespaced=True, kind="EndpointSlice")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True, kind="Lease")
 DEVICE_CLASSES = Resource("resource.k8s.io", "v1", "deviceclasses", namespaced=False, kind="DeviceClass")
@@ -117,6 +123,9 @@ RESOURCE_CLAIM_TEMPLATES = Resource(
 )
 POD_DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", namespaced=True, kind="PodDisruptionBudget")
 EVENTS = Resource("events.k8s.io", "v1", "events", namespaced=True, kind="Event")
+CUSTOM_RESOURCE_DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False, kind="CustomResourceDefinition"
+)
 
 BUILT_IN: tuple[Resource, ...] = (
     PODS,
@@ -132,6 +141,8 @@ BUILT_IN: tuple[Resource, ...] = (
     REPLICA_SETS,
     CONTROLLER_REVISIONS,
     NETWORK_POLICIES,
+    INGRESSES,
+    INGRESS_CLASSES,
     ENDPOINT_SLICES,
     LEASES,
     DEVICE_CLASSES,
@@ -139,7 +150,11 @@ BUILT_IN: tuple[Resource, ...] = (
     RESOURCE_CLAIM_TEMPLATES,
     POD_DISRUPTION_BUDGETS,
     EVENTS,
+    CUSTOM_RESOURCE_DEFINITIONS,
 )
+
+# Traefik's, served where its CRDs are installed.
+INGRESS_ROUTE_TCPS = Resource("traefik.io", "v1alpha1", "ingressroutetcps", namespaced=True, kind="IngressRouteTCP")
 
 # Our own kinds, spelled out so that a process that reads none of them does not pay for pydantic; a test compares them
 # with each api module's KindInfo.

@@ -24,10 +24,11 @@ def certificate_secret(owner: Owner, certificate_pem: bytes, key_pem: bytes) -> 
     }
 
 
-def server_names(owner: Owner, cluster_domain: str) -> tuple[str, ...]:
-    """DNS names of the serving certificate: those forms of the Service's name that are nobody else's.
+def server_names(owner: Owner, cluster_domain: str, host: str | None = None) -> tuple[str, ...]:
+    """DNS names of the serving certificate: those forms of the Service's name that are nobody else's, and the exposed
+    host.
 
     Not the short ones: `name` is another Service in each namespace, and `name.namespace` may be a real domain.
     """
     service = f"{owner.name}.{owner.namespace}.svc"
-    return (service, f"{service}.{cluster_domain}")
+    return (service, f"{service}.{cluster_domain}", *([host] if host else []))

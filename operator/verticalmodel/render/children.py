@@ -10,6 +10,7 @@ from verticalmodel.render.network_policy import network_policy
 from verticalmodel.render.pin import Pinned, controller_revision, guard_config_map
 from verticalmodel.render.pod_disruption_budget import pod_disruption_budget
 from verticalmodel.render.resource_claim_template import resource_claim_template
+from verticalmodel.render.route import route
 from verticalmodel.render.service import service
 from verticalmodel.render.service_account import service_account
 
@@ -19,7 +20,7 @@ def children(plan: Plan, pinned: Pinned) -> tuple[dict[str, Any], ...]:
 
     The certificate Secret is not among them: it holds key material, which is minted once and never rendered again.
     """
-    budget = pod_disruption_budget(plan)
+    budget, way = pod_disruption_budget(plan), route(plan)
     return (
         service_account(plan),
         network_policy(plan),
@@ -27,6 +28,7 @@ def children(plan: Plan, pinned: Pinned) -> tuple[dict[str, Any], ...]:
         controller_revision(plan, pinned),
         *([resource_claim_template(plan.owner, pinned.pin.claim)] if pinned.pin.claim is not None else []),
         service(plan),
+        *([way] if way is not None else []),
         *([budget] if budget is not None else []),
         deployment(plan, pinned),
     )

@@ -13,6 +13,7 @@ ROLE_CERTIFICATE = "certificate"
 ROLE_GPUS = "gpus"
 ROLE_GUARD = "guard"
 ROLE_POLICY = "policy"
+ROLE_ROUTE = "route"
 ROLE_SERVER = "server"
 ROLE_TEMPLATE = "template"
 

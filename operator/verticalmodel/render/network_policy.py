@@ -21,7 +21,10 @@ _METADATA: tuple[_Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("f
 
 
 def network_policy(plan: Plan) -> dict[str, Any]:
-    """Ingress to the guard from the prober and the granted namespaces; egress to the remote source."""
+    """Ingress to the guard from the prober, the granted namespaces and an exposed model's ingress controller.
+
+    Egress to the remote source.
+    """
     prober = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": plan.platform.system_namespace}},
         "podSelector": {"matchLabels": {names.LABEL_NAME: names.ACCOUNT_PROBER}},
@@ -35,13 +38,21 @@ def network_policy(plan: Plan) -> dict[str, Any]:
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [
                 {
-                    "from": [prober, {"namespaceSelector": _selector(plan.clients)}],
+                    "from": [prober, {"namespaceSelector": _selector(plan.clients)}, *_ingress_controller(plan)],
                     "ports": [{"port": names.GUARD_PORT, "protocol": "TCP"}],
                 }
             ],
             **({"egress": _egress(plan)} if plan.source.egress else {}),
         },
     }
+
+
+def _ingress_controller(plan: Plan) -> list[dict[str, Any]]:
+    if plan.exposed is None:
+        return []
+    source = plan.exposed.source
+    pods = [{"namespaceSelector": _selector(source.namespaces)}] if source.namespaces is not None else []
+    return [*pods, *({"ipBlock": {"cidr": cidr}} for cidr in source.cidrs)]
 
 
 def _egress(plan: Plan) -> list[dict[str, Any]]:

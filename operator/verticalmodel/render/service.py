@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from verticalmodel.api import names
-from verticalmodel.plan import Plan, selector
+from verticalmodel.plan import Owner, Plan, selector
 from verticalmodel.render.metadata import ROLE_SERVER, metadata
 
 
@@ -31,6 +31,6 @@ def service(plan: Plan) -> dict[str, Any]:
     }
 
 
-def url(plan: Plan) -> str:
-    """Where clients inside the cluster reach the model."""
-    return f"https://{plan.owner.name}.{plan.owner.namespace}.svc"
+def url(owner: Owner, host: str = "") -> str:
+    """Where clients reach the model: at `host` where a route to it stands, else inside the cluster only."""
+    return f"https://{host}" if host else f"https://{owner.name}.{owner.namespace}.svc"

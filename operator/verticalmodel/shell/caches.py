@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 from verticalmodel.api import names
 from verticalmodel.api.modelruntime import ModelRuntime
 from verticalmodel.api.operatingstandard import OperatingStandard
-from verticalmodel.facts import Node, NodeGpu
+from verticalmodel.facts import IngressClass, Node, NodeGpu
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient, Labels
 from verticalmodel.kube.informer import Informer
 from verticalmodel.kube.resources import Key, Resource
 from verticalmodel.shell import inventory, projection
 from verticalmodel.shell.children import BY_KIND
+from verticalmodel.shell.hosts import Hosts
 from verticalmodel.shell.projection import Child, Packed, Pod, Revision
+from verticalmodel.shell.traefik import TraefikRoutes
 
 V = TypeVar("V")
 
@@ -54,10 +56,17 @@ class Caches:
             labels=names.LABEL_MODEL,
         )
         self.children: dict[Resource, Informer[Child]] = {
-            resource: self._owned(resource, projection.child, lambda value: value.model, metadata_only=True)
+            resource: self._children(resource)
             for resource in BY_KIND.values()
-            if resource is not resources.CONTROLLER_REVISIONS
+            if resource not in (resources.CONTROLLER_REVISIONS, resources.INGRESS_ROUTE_TCPS)
         }
+        self.traefik = TraefikRoutes(
+            api, self.children, lambda: self._children(resources.INGRESS_ROUTE_TCPS), self._exposed_touched
+        )
+        self.hosts = Hosts(wake)
+        self.ingress_classes: Informer[IngressClass] = Informer(
+            api, resources.INGRESS_CLASSES, inventory.ingress_class, on_change=self._exposed_touched
+        )
         self.evidence: Informer[tuple[str, Packed]] = Informer(
             api,
             resources.EVIDENCES,
@@ -83,7 +92,7 @@ class Caches:
             api, resources.OPERATING_STANDARDS, _edition, on_change=self._all_touched
         )
 
-    def informers(self) -> tuple[Informer[Any], ...]:
+    def informers(self) -> tuple[Informer[Any] | TraefikRoutes, ...]:
         """All of them, to be run and waited for."""
         return (
             self.runtimes,
@@ -94,6 +103,8 @@ class Caches:
             self.device_classes,
             self.nodes,
             self.slices,
+            self.ingress_classes,
+            self.traefik,
             *self.children.values(),
         )
 
@@ -108,6 +119,7 @@ class Caches:
         if known is None or version >= known[0]:
             meta = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
             self._models[key] = (version, Packed.of({**body, "metadata": meta}))
+            self.hosts.saw(key, body)
 
     def answered(self, key: Key, body: Mapping[str, Any]) -> None:
         """Remember the answer to a status write, unless the model is gone by now or is another of that name."""
@@ -118,6 +130,7 @@ class Caches:
     def drop_model(self, key: Key) -> None:
         """Forget a model that is gone."""
         self._models.pop(key, None)
+        self.hosts.forget(key)
 
     def model(self, key: Key) -> dict[str, Any] | None:
         """The newest known body of a model."""
@@ -142,7 +155,7 @@ class Caches:
 
     def children_of(self, namespace: str, model: str) -> Iterable[tuple[Resource, Key, Child]]:
         """Every cached child that bears the model's label."""
-        for resource, informer in self.children.items():
+        for resource, informer in tuple(self.children.items()):
             for key, value in informer.group((namespace, model)).items():
                 yield resource, key, value
         for key, revision in self.revisions.group((namespace, model)).items():
@@ -163,7 +176,11 @@ class Caches:
         if resource is resources.CONTROLLER_REVISIONS:
             revision = self.revisions.get(key)
             return revision.child if revision else None
-        return self.children[resource].get(key)
+        informer = self.children.get(resource)
+        return informer.get(key) if informer is not None else None
+
+    def _children(self, resource: Resource) -> Informer[Child]:
+        return self._owned(resource, projection.child, lambda value: value.model, metadata_only=True)
 
     def _owned(
         self,
@@ -198,6 +215,10 @@ class Caches:
     def _touched(self, key: Key, *models: str) -> None:
         for model in {name for name in models if name}:
             self._wake(Key(key.namespace, model))
+
+    def _exposed_touched(self, *_: object) -> None:
+        for key in self.hosts.exposed():
+            self._wake(key)
 
     def _all_touched(self, *_: object) -> None:
         for key in self._models:

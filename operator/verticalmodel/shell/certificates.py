@@ -66,15 +66,25 @@ class Certificates:
         self._cluster_domain = cluster_domain
         self._clock = clock
 
-    async def ensure(self, owner: Owner, known: CertificateStatus | None, *, doubtful: bool) -> CertificateStatus:
-        """The certificate in force; issues one where there is none, it is due, or `doubtful` and found missing."""
-        if known is not None and not self._due(known) and not (doubtful and await self._missing(owner)):
+    async def ensure(
+        self, owner: Owner, known: CertificateStatus | None, *, host: str | None, doubtful: bool
+    ) -> CertificateStatus:
+        """The certificate in force, for the Service's names and the exposed `host`.
+
+        Issues one where there is none, it is due, it bears another host, or `doubtful` and found missing. Raises
+        ApiError.
+        """
+        held = known is not None and known.host == host and not self._due(known)
+        if known is not None and held and not (doubtful and await self._missing(owner)):
             return known
-        serving = issue(self._authority, server_names(owner, self._cluster_domain), self._clock())
+        serving = issue(self._authority, server_names(owner, self._cluster_domain, host), self._clock())
         await self._store(certificate_secret(owner, serving.certificate_pem, serving.key_pem))
         _LOG.info("certificate issued", model=owner.name, namespace=owner.namespace, fingerprint=serving.fingerprint)
         return CertificateStatus(
-            not_after=serving.not_after, fingerprint=serving.fingerprint, issuer=self._authority.fingerprint
+            not_after=serving.not_after,
+            fingerprint=serving.fingerprint,
+            issuer=self._authority.fingerprint,
+            host=host,
         )
 
     async def _store(self, secret: dict[str, Any]) -> None:

@@ -31,6 +31,8 @@ BY_KIND: Mapping[str, Resource] = {
         resources.CONTROLLER_REVISIONS,
         resources.RESOURCE_CLAIM_TEMPLATES,
         resources.SERVICES,
+        resources.INGRESSES,
+        resources.INGRESS_ROUTE_TCPS,
         resources.POD_DISRUPTION_BUDGETS,
         resources.DEPLOYMENTS,
     )

@@ -12,6 +12,7 @@ from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import Forbidden
 from verticalmodel.kube.resources import Key
 from verticalmodel.plan import asks_for_volume, claim_of
+from verticalmodel.render.route import INGRESS, INGRESS_ROUTE_TCP
 from verticalmodel.shell.caches import OURS, Caches
 from verticalmodel.shell.projection import read_evidence
 from verticalmodel.user_namespaces import id_mapped
@@ -27,6 +28,9 @@ async def facts(api: ApiClient, caches: Caches, platform: Platform, model: Verti
         occupied=await _occupied(api, caches, model),
         nodes=nodes(caches),
         device_classes=frozenset(key.name for key in caches.device_classes),
+        ingress_classes=tuple(caches.ingress_classes.values.values()),
+        route_kinds=frozenset({INGRESS, INGRESS_ROUTE_TCP} if caches.traefik.served else {INGRESS}),
+        host_keeper=_host_keeper(caches, model),
     )
     return replace(known, claim_id_mapped=await _id_mapped(api, model)) if asks_for_volume(model, known) else known
 
@@ -52,6 +56,12 @@ def nodes(caches: Caches) -> tuple[Node, ...]:
     for node, devices in caches.slices.values.values():
         published.setdefault(node, []).extend(devices)
     return tuple(replace(node, devices=tuple(published.get(node.name, ()))) for node in caches.nodes.values.values())
+
+
+def _host_keeper(caches: Caches, model: VerticalModel) -> str:
+    wish = model.spec.exposure
+    keeper = caches.hosts.keeper(wish.host) if wish is not None else None
+    return "" if keeper in (None, Key(model.metadata.namespace, model.metadata.name)) else str(keeper)
 
 
 def _newest_pin(caches: Caches, model: VerticalModel) -> Pin | None:

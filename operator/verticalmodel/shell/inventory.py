@@ -1,4 +1,4 @@
-"""What nodes offer, as small values: projections of Node and ResourceSlice for the caches. Pure."""
+"""What the cluster offers, as small values: projections of Node, ResourceSlice and IngressClass. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from verticalmodel.api import names
 from verticalmodel.api.schema import parse_quantity
-from verticalmodel.facts import Node, NodeGpu
+from verticalmodel.facts import IngressClass, Node, NodeGpu
 from verticalmodel.shell.projection import whole_number
 
 _DRIVER = "gpu.nvidia.com"
@@ -21,6 +21,18 @@ _VERSION = re.compile(r"^(\d+)\.(\d+)")
 def uid(obj: Mapping[str, Any]) -> str:
     """Identity of an object of which only the existence matters."""
     return str(obj["metadata"]["uid"])
+
+
+def ingress_class(obj: Mapping[str, Any]) -> IngressClass:
+    """Projection of an IngressClass."""
+    meta = obj["metadata"]
+    annotations: Mapping[str, str] = meta.get("annotations") or {}
+    return IngressClass(
+        name=meta["name"],
+        controller=(obj.get("spec") or {}).get("controller") or "",
+        is_default=annotations.get("ingressclass.kubernetes.io/is-default-class") == "true",
+        created_at=meta.get("creationTimestamp") or "",
+    )
 
 
 def node(obj: Mapping[str, Any]) -> Node:

@@ -86,6 +86,7 @@ class _Leadership:
             version=__version__,
             system_namespace=settings.system_namespace,
             cluster_domain=settings.cluster_domain,
+            ingress_controllers=settings.ingress_controllers,
         )
         authority = await ensure_authority(self._api, settings.system_namespace, _now())
         certificates = Certificates(self._api, authority, settings.cluster_domain, _now)

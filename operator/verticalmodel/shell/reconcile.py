@@ -25,7 +25,7 @@ from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import ApiError, Conflict, NotFound
 from verticalmodel.kube.leader import NotLeader
 from verticalmodel.kube.resources import Key
-from verticalmodel.plan import Plan, plan, selector
+from verticalmodel.plan import Owner, Plan, plan, selector
 from verticalmodel.refusals import Refusal
 from verticalmodel.render.children import children
 from verticalmodel.render.pin import Pinned, pin
@@ -37,6 +37,7 @@ from verticalmodel.shell.children import ChildRefused, Waiting, any_missing, app
 from verticalmodel.shell.claim_retry import retry_claims
 from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.issuer import renew_after
+from verticalmodel.shell.routes import standing, withdraw
 from verticalmodel.shell.status import write_status
 
 # Nothing tells when a policy or a quota changes.
@@ -97,7 +98,7 @@ class Reconciler:
             return None
         observed = gather.observed(self._caches, model, self._clock())
         verdicts = judge(observed)
-        status = _status(observed, planned, work, verdicts)
+        status = _status(observed, planned, work, verdicts, standing(self._caches, model))
         await self._publish(key, model, status, observed.now)
         if work.failure is not None:
             raise work.failure
@@ -123,13 +124,15 @@ class Reconciler:
             # The garbage collector follows once the last finalizer is gone; until then it is judged as it is.
             return Work(model.status.template_digest, model.status.certificate, progress.deleting())
         if isinstance(planned, Refusal):
-            # What runs keeps running, under the template it has.
-            return Work(model.status.template_digest, model.status.certificate, progress.refused())
+            return await self._refused(model, facts)
         pinned = pin(planned, facts.pin)
         pods = tuple(pod for pod in gather.observed(self._caches, model, self._clock()).pods if pod.owned)
         try:
             certificate = await self._certificates.ensure(
-                planned.owner, model.status.certificate, doubtful=not all(pod.ready for pod in pods)
+                planned.owner,
+                model.status.certificate,
+                host=planned.exposed.host if planned.exposed is not None else None,
+                doubtful=not all(pod.ready for pod in pods),
             )
             settled = all(pod.template_digest == pinned.digest for pod in pods)
             manifests = children(planned, pinned)
@@ -149,6 +152,17 @@ class Reconciler:
             held = progress.api_failed(str(error))
             return Work(model.status.template_digest, model.status.certificate, held, failure=error)
         return self._worked(planned, pinned, certificate, pods, retries)
+
+    async def _refused(self, model: VerticalModel, facts: Facts) -> Work:
+        """What runs keeps running, under the template it has."""
+        failure: ApiError | None = None
+        try:
+            await withdraw(self._api, self._caches, model, taken=bool(facts.host_keeper))
+        except NotLeader:
+            raise
+        except ApiError as error:
+            failure = error
+        return Work(model.status.template_digest, model.status.certificate, progress.refused(), failure=failure)
 
     async def _confirm(self, model: VerticalModel, manifests: Sequence[Mapping[str, Any]]) -> None:
         """Before a child is made anew: it may be gone because the model is, and no event told. Raises _ModelGone."""
@@ -191,11 +205,12 @@ class Reconciler:
 
 
 def _status(
-    observed: Observed, planned: Plan | Refusal, work: Work, verdicts: tuple[Verdict, ...]
+    observed: Observed, planned: Plan | Refusal, work: Work, verdicts: tuple[Verdict, ...], host: str
 ) -> VerticalModelStatus:
     model, pods = observed.model, [pod for pod in observed.pods if pod.serving and pod.owned]
     old = model.status
-    reachable = url(planned) if isinstance(planned, Plan) else old.url
+    known = isinstance(planned, Plan) or old.url is not None
+    reachable = url(Owner(model.metadata.name, model.metadata.namespace, model.metadata.uid), host) if known else None
     return merge(
         old,
         verdicts,
@@ -204,7 +219,7 @@ def _status(
             *compliance(verdicts),
             progress.accepted(planned),
             *work.rollups,
-            *((progress.exposed(reachable),) if reachable else ()),
+            *((progress.exposed(reachable, routed=bool(host)),) if reachable else ()),
             progress.failover_armed(pods),
         ),
         Seen(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verticalmodel.api import names
+from verticalmodel.facts import IngressController
+from verticalmodel.shell.ingress_controllers import parse_controllers
 
 DESCRIPTION = """The VerticalModel operator: reconciles VerticalModels into sandboxed, TLS-1.3-only serving and judges
 each clause of their standard from measured evidence. One replica leads by Lease; the others stand by."""
@@ -24,6 +26,7 @@ class Settings:
     kubeconfig: Path | None
     system_namespace: str
     cluster_domain: str
+    ingress_controllers: tuple[IngressController, ...]
     health_port: int
     workers: int
     resync_seconds: float
@@ -49,6 +52,12 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     flag("kubeconfig", "KUBECONFIG", "", "kubeconfig to use outside a cluster; inside, the pod's account is used")
     flag("system-namespace", "SYSTEM_NAMESPACE", names.SYSTEM_NAMESPACE, "namespace of the Lease and the built-in CA")
     flag("cluster-domain", "CLUSTER_DOMAIN", "cluster.local", "DNS domain of the cluster, for certificates")
+    flag(
+        "ingress-controllers",
+        "INGRESS_CONTROLLERS",
+        "",
+        "JSON list of {controller, namespaceSelector, cidrs}: who may reach the guards of exposed models",
+    )
     flag("health-port", "HEALTH_PORT", "8081", "port of /livez, /readyz and /metrics", int)
     flag("workers", "WORKERS", "16", "models reconciled at the same time", int)
     flag("resync-seconds", "RESYNC_SECONDS", "1800", "each model is looked at at least this often", float)
@@ -61,12 +70,17 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         parser.error("--unseal-image (UNSEAL_IMAGE) is required: the image of the init container")
     if given.workers < 1 or given.resync_seconds <= 0:
         parser.error("--workers must be at least 1 and --resync-seconds above 0")
+    try:
+        controllers = parse_controllers(given.ingress_controllers)
+    except ValueError as error:
+        parser.error(f"--ingress-controllers (INGRESS_CONTROLLERS): {error}")
     return Settings(
         guard_image=given.guard_image,
         unseal_image=given.unseal_image,
         kubeconfig=Path(given.kubeconfig) if given.kubeconfig else None,
         system_namespace=given.system_namespace,
         cluster_domain=given.cluster_domain,
+        ingress_controllers=controllers,
         health_port=given.health_port,
         workers=given.workers,
         resync_seconds=given.resync_seconds,

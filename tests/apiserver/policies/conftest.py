@@ -153,6 +153,8 @@ def child(resource: Resource, namespace: str, name: str = "child", *, labelled: 
         "Secret": {"type": "Opaque"},
         "NetworkPolicy": {"spec": {"podSelector": {}}},
         "PodDisruptionBudget": {"spec": {"maxUnavailable": 1}},
+        "Ingress": {"spec": {"defaultBackend": {"service": {"name": "child", "port": {"number": 443}}}}},
+        "IngressRouteTCP": {"spec": {"routes": []}},
     }
     return body | defaults.get(resource.kind, {}) | fields
 
@@ -242,7 +244,8 @@ async def _prepare(kubeconfig: Path) -> None:
     async with _cast(kubeconfig) as cast:
         await cast.admin.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "before"}})
         await cast.admin.create(EVIDENCES, objects.evidence_of("before", measurer="somebody-else"))
-        await asyncio.to_thread(apply, kubeconfig, "manifests/rbac", "manifests/policies")
+        routes = "tests/e2e/data/traefik_ingressroutetcp_crd.yaml"
+        await asyncio.to_thread(apply, kubeconfig, "manifests/rbac", "manifests/policies", routes)
         await _until_active(cast)
 
 

@@ -16,6 +16,8 @@ from verticalmodel.kube.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
+    INGRESS_ROUTE_TCPS,
+    INGRESSES,
     NETWORK_POLICIES,
     POD_DISRUPTION_BUDGETS,
     PODS,
@@ -39,6 +41,8 @@ KINDS = (
     SERVICE_ACCOUNTS,
     NETWORK_POLICIES,
     POD_DISRUPTION_BUDGETS,
+    INGRESSES,
+    INGRESS_ROUTE_TCPS,
 )
 APPLIED = tuple(kind for kind in KINDS if kind is not SECRETS)
 LABEL = f"the label {names.LABEL_MANAGED_BY}={names.MANAGED_BY}"

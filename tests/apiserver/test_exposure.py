@@ -1,0 +1,142 @@
+"""Claims about the route of an exposed model, against a real API server with Traefik's own CRD."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from apiserver.test_reconcile import PLATFORM, ROOT, World, condition, established, kinds, namespace, operator_in, until
+from verticalmodel.api.labels import LabelSelector
+from verticalmodel.facts import IngressController
+from verticalmodel.kube import resources
+from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.connection import Connection
+
+__all__ = ["kinds", "namespace"]  # fixtures
+
+pytestmark = pytest.mark.apiserver
+
+CONTROLLER = "traefik.io/ingress-controller"
+HAPROXY = "haproxy.org/ingress-controller/inner"
+CRD = ROOT / "tests/e2e/data/traefik_ingressroutetcp_crd.yaml"
+NAMED = replace(
+    PLATFORM,
+    ingress_controllers=(
+        IngressController(
+            CONTROLLER, namespaces=LabelSelector(match_labels={"kubernetes.io/metadata.name": "traefik"})
+        ),
+        IngressController(HAPROXY, cidrs=("192.0.2.0/24",)),
+    ),
+)
+
+
+@pytest.fixture
+async def world(kinds: Path, namespace: str) -> AsyncIterator[World]:
+    async with Connection.open(kinds) as connection:
+        user = ApiClient(connection, manager="user")
+        crd = resources.CUSTOM_RESOURCE_DEFINITIONS
+        await user.apply(crd, yaml.safe_load(CRD.read_text()))
+        await established(user, crd, "ingressroutetcps.traefik.io")
+        for name, controller in (("traefik", CONTROLLER), ("haproxy", HAPROXY)):
+            body = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": name}}
+            await user.apply(resources.INGRESS_CLASSES, {**body, "spec": {"controller": controller}})
+    async with operator_in(kinds, namespace, NAMED) as made:
+        await until(lambda: made.caches.traefik.served)
+        yield made
+
+
+def wish(namespace: str, class_name: str = "traefik", name: str = "breast") -> dict[str, str]:
+    """A host of the test's own."""
+    return {"host": f"{name}.{namespace}.example.org", "className": class_name}
+
+
+async def routes(world: World) -> list[tuple[str, str]]:
+    """Kind and host of every route in the namespace."""
+    found = [("Ingress", one["spec"]["rules"][0]["host"]) for one in await world.children("Ingress")]
+    traefiks = [one["spec"]["routes"][0]["match"] for one in await world.children("IngressRouteTCP")]
+    return found + [("IngressRouteTCP", match.split("`")[1]) for match in traefiks]
+
+
+async def test_a_route_comes_changes_and_goes_with_the_spec_and_no_pod_is_touched(world: World) -> None:
+    key = await world.create()
+    before = await world.settle(key)
+    inside = before["status"]["url"]
+    digest, certificate = before["status"]["templateDigest"], before["status"]["certificate"]
+    exposure = wish(world.namespace)
+    await world.create(exposure=exposure)
+    model = await world.settle(key)
+    assert await routes(world) == [("IngressRouteTCP", exposure["host"])]
+    assert model["status"]["url"] == f"https://{exposure['host']}"
+    assert condition(model, "Exposed") == ("Unknown", "NotMeasured")
+    assert model["status"]["certificate"]["host"] == exposure["host"]
+    assert model["status"]["certificate"]["fingerprint"] != certificate["fingerprint"]
+    for changed in (wish(world.namespace, "haproxy"), wish(world.namespace, "haproxy", "other")):
+        await world.create(exposure=changed)
+        await world.settle(key)
+        assert await routes(world) == [("Ingress", changed["host"])]
+    await world.create()
+    model = await world.settle(key)
+    assert await routes(world) == []
+    assert (model["status"]["url"], condition(model, "Exposed")) == (inside, ("False", "ClusterInternal"))
+    assert "host" not in model["status"]["certificate"]
+    assert model["status"]["templateDigest"] == digest
+    assert condition(model, "UpdatePending") == ("False", "UpToDate")
+
+
+async def test_a_wrong_class_leaves_the_standing_route_and_a_host_nobody_asks_for_leaves_none(world: World) -> None:
+    exposure = wish(world.namespace)
+    key = await world.create(exposure=exposure)
+    await world.settle(key)
+    await world.create(exposure={**exposure, "className": "gone"})
+    model = await world.settle(key)
+    assert condition(model, "Accepted") == ("False", "IngressClassNotFound")
+    assert await routes(world) == [("IngressRouteTCP", exposure["host"])]
+    assert model["status"]["url"] == f"https://{exposure['host']}"
+    await world.create(exposure={**wish(world.namespace, "gone", "other")})
+    model = await world.settle(key)
+    assert (await routes(world), model["status"]["url"]) == ([], f"https://m.{world.namespace}.svc")
+    assert len(await world.children("Deployment")) == 1
+
+
+async def test_what_somebody_did_to_a_route_is_undone(world: World) -> None:
+    key = await world.create(exposure=wish(world.namespace))
+    await world.settle(key)
+    [before] = await world.children("IngressRouteTCP")
+    await world.user.patch_merge(
+        resources.INGRESS_ROUTE_TCPS, resources.key_of(before), {"spec": {"tls": {"passthrough": False}}}
+    )
+    await world.settle(key)
+    [after] = await world.children("IngressRouteTCP")
+    assert after["spec"] == before["spec"]
+
+
+async def test_the_older_model_keeps_the_host_and_the_other_gets_it_when_the_older_lets_go(world: World) -> None:
+    exposure = wish(world.namespace)
+    older = await world.create("older")
+    await world.settle(older)
+    created = (await world.user.get(resources.VERTICAL_MODELS, older))["metadata"]["creationTimestamp"]
+    # The API server's stamps have whole seconds.
+    second = datetime.fromisoformat(created) + timedelta(seconds=1)
+    await asyncio.sleep(max((second - datetime.now(UTC)).total_seconds(), 0))
+    newer = await world.create("newer", exposure=exposure)
+    await world.settle(newer)
+    assert await routes(world) == [("IngressRouteTCP", exposure["host"])]
+    await world.create("older", exposure=exposure)
+    await world.settle(older)
+    model = await world.settle(newer)
+    assert condition(model, "Accepted") == ("False", "HostTaken")
+    [said] = [one["message"] for one in model["status"]["conditions"] if one["type"] == "Accepted"]
+    assert f"{world.namespace}/older" in said
+    assert model["status"]["url"] == f"https://newer.{world.namespace}.svc"
+    assert await routes(world) == [("IngressRouteTCP", exposure["host"])], "the older one's alone"
+    await world.user.delete(resources.VERTICAL_MODELS, older)
+    world.caches.drop_model(older)
+    model = await world.settle(newer)
+    assert condition(model, "Accepted") == ("True", "Planned")
+    assert model["status"]["url"] == f"https://{exposure['host']}"
