@@ -18,6 +18,7 @@ import pytest
 
 from e2e.installed import Cluster
 from installation import ROOT, built_images, install
+from testcluster import cluster as clusters
 
 PREFIX = "e2e-"
 
@@ -38,6 +39,12 @@ def _remove_orphans() -> None:
             hack_cluster("down", "--name", name)
 
 
+def _name_of(kubeconfig: Path) -> str:
+    """The name of the cluster of hack/cluster that a kubeconfig belongs to; `given` for any other."""
+    local = (name for name in clusters.names() if clusters.Cluster.of_any_state(name).kubeconfig == kubeconfig)
+    return next(local, "given")
+
+
 @pytest.fixture(scope="session")
 def bare_cluster() -> Iterator[Cluster]:
     """Three nodes with the images, nothing installed."""
@@ -45,7 +52,7 @@ def bare_cluster() -> Iterator[Cluster]:
     references = {name: image["reference"] for name, image in images.items()}
     given = os.environ.get("VERTICALMODEL_E2E_KUBECONFIG")
     if given:
-        yield Cluster("given", Path(given), references)
+        yield Cluster(_name_of(Path(given)), Path(given), references)
         return
     _remove_orphans()
     name = f"{PREFIX}{os.getpid()}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from e2e.installed import Cluster, until
 from fakegpu import installation
 from fakegpu.driver import profile
+from fakegpu.driver.feature_labels import LABELS
 from testcluster import Cluster as LocalCluster
 from testcluster import machines, processes, records, workers
 from testcluster.locks import locked
@@ -34,6 +37,21 @@ CONFINED = {
     "capabilities": {"drop": ["ALL"]},
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+
+
+@contextmanager
+def fake_gpus(cluster: Cluster) -> Iterator[None]:
+    """The nodes with fake GPUs, and without them again after the block."""
+    started = time.monotonic()
+    installation.install(cluster.kubeconfig, cluster.references)
+    LOG.info("measured: install until every node offers its devices: %.1f s", time.monotonic() - started)
+    try:
+        yield
+    finally:
+        installation.uninstall(cluster.kubeconfig)
+    assert cluster.get("resourceslices")["items"] == []
+    labels = {label for node in cluster.get("nodes")["items"] for label in node["metadata"]["labels"]}
+    assert labels.isdisjoint(LABELS)
 
 
 def template(cluster: Cluster, space: str, *selectors: str, count: int = 1) -> None:
@@ -145,6 +163,13 @@ def driver(cluster: Cluster, node: str) -> str:
 def on_node(cluster: Cluster, node: str, *command: str) -> str:
     """Output of a command in the driver's pod, which sees the node's CDI folder."""
     return cluster.kubectl("exec", driver(cluster, node), "-n", SYSTEM, "--", *command)
+
+
+def device(cluster: Cluster, node: str, index: int) -> dict[str, Any]:
+    """What a device reports, in the file on its node."""
+    found = json.loads(on_node(cluster, node, "cat", "/run/verticalmodel-fake-gpu/devices.json"))
+    reported: dict[str, Any] = found["devices"][index]
+    return reported
 
 
 def cdi_files(cluster: Cluster, node: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A real S3 server (Versity's gateway) on loopback over TLS: its buckets are the folders of a folder."""
+"""A real S3 server (Versity's gateway) over TLS, on loopback or on a test machine: buckets are a folder's folders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -30,30 +30,36 @@ class S3:
 
     buckets: Path
     credentials: Path
+    address: str
+    port: int
 
 
 @contextmanager
-def s3(folder: Path) -> Iterator[S3]:
-    """A server that keeps its state in `folder`; ends with the block."""
+def s3(folder: Path, address: str = "127.0.0.1", port: int = 0, enter: Sequence[str] = ()) -> Iterator[S3]:
+    """A server that keeps its state in `folder`; ends with the block.
+
+    `enter` is the command prefix that runs it where the address is; then the port is to be chosen too.
+    """
+    port = port or _free_port()
     buckets, credentials = folder / "buckets", folder / "credentials"
     buckets.mkdir()
     credentials.mkdir()
-    certificate, key = authority().issue("127.0.0.1")
+    certificate, key = authority().issue(address)
     (folder / "tls.crt").write_text(certificate)
     (folder / "tls.key").write_text(key)
-    port = _free_port()
     for name, value in {
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-        "AWS_ENDPOINT_URL": f"https://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL": f"https://{address}:{port}",
         "ca.crt": authority().pem,
     }.items():
         (credentials / name).write_text(value + "\n")
     files = ["--cert", folder / "tls.crt", "--key", folder / "tls.key"]
     command = [
+        *enter,
         _program(),
         "--port",
-        f"127.0.0.1:{port}",
+        f"{address}:{port}",
         "--quiet",
         "--keep-alive",
         *files,
@@ -66,8 +72,8 @@ def s3(folder: Path) -> Iterator[S3]:
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder
     ) as process:
         try:
-            _await(port, process)
-            yield S3(buckets, credentials)
+            _await((address, port), process)
+            yield S3(buckets, credentials, address, port)
         finally:
             process.terminate()
 
@@ -77,11 +83,11 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
+def _await(listener: tuple[str, int], process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 20
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection(listener, timeout=1).close()
         except ConnectionRefusedError:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise

@@ -5,30 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from e2e import client
 from e2e.installed import Cluster, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 MODEL = "breast-screening"
 HELD_OUT = json.loads((Path(__file__).parent / "data/breast_screening_heldout.json").read_text())
-
-CLIENT = """
-import http.client, json, os, ssl, sys
-host, rows = os.environ["HOST"], json.loads(sys.stdin.read())
-context = ssl.create_default_context(cafile="/ca/ca.crt")
-connection = http.client.HTTPSConnection(host, context=context, timeout=10)
-connection.connect()
-version = connection.sock.version()
-inputs = [{"name": "features", "datatype": "FP32", "shape": [len(rows), len(rows[0])], "data": sum(rows, [])}]
-body, headers = json.dumps({"inputs": inputs}), {"Content-Type": "application/json"}
-connection.request("POST", "/v2/models/breast-screening/infer", body, headers)
-answer = connection.getresponse()
-print(json.dumps({"version": version, "status": answer.status, "body": json.loads(answer.read())}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -39,65 +25,21 @@ def served(cluster: Cluster) -> Iterator[str]:
     for each in (name, f"{name}-stranger"):
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each, "labels": labels}})
-        trust = cluster.get("configmap", "verticalmodel-ca", "-n", "verticalmodel-system")["data"]
-        cluster.apply(
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ca", "namespace": each}, "data": trust}
-        )
-        cluster.apply(client_pod(cluster, each))
+        client.start(cluster, each)
     cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
     cluster.apply(cluster.sample("breast-screening.yaml"), "-n", name)
     cluster.await_condition(name, MODEL, "Ready", "True", timeout=300)
     for each in (name, f"{name}-stranger"):
-        cluster.kubectl("wait", "pod/client", "-n", each, "--for=condition=Ready", "--timeout=60s")
+        client.await_ready(cluster, each)
     yield name
     cluster.kubectl("delete", "namespace", name, f"{name}-stranger", "--wait=false")
 
 
-def client_pod(cluster: Cluster, namespace: str) -> dict[str, Any]:
-    confined = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "client", "namespace": namespace},
-        "spec": {
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 0,
-            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [
-                {
-                    "name": "client",
-                    "image": cluster.references["operator"],
-                    "command": ["python", "-c", "import signal; signal.pause()"],
-                    "securityContext": confined,
-                    "volumeMounts": [{"name": "ca", "mountPath": "/ca"}],
-                }
-            ],
-            "volumes": [{"name": "ca", "configMap": {"name": "ca"}}],
-        },
-    }
-
-
-def ask(cluster: Cluster, namespace: str, host: str, rows: list[list[float]]) -> dict[str, Any]:
-    said = cluster.kubectl(
-        "exec",
-        "-i",
-        "client",
-        "-n",
-        namespace,
-        "--",
-        "env",
-        f"HOST={host}",
-        "python",
-        "-c",
-        CLIENT,
-        stdin=json.dumps(rows),
-    )
-    answer: dict[str, Any] = json.loads(said)
-    return answer
-
-
 def test_the_endpoint_reaches_the_accuracy_of_the_trained_model_over_tls_1_3(cluster: Cluster, served: str) -> None:
-    answer = ask(cluster, served, f"{MODEL}.{served}.svc", HELD_OUT["rows"])
+    rows = HELD_OUT["rows"]
+    numbers = [number for row in rows for number in row]
+    features = {"name": "features", "datatype": "FP32", "shape": [len(rows), len(rows[0])], "data": numbers}
+    answer = client.infer(cluster, served, MODEL, features)
     assert (answer["version"], answer["status"]) == ("TLSv1.3", 200)
     [labels] = [output["data"] for output in answer["body"]["outputs"] if output["name"] == "label"]
     right = sum(said == true for said, true in zip(labels, HELD_OUT["labels"], strict=True))

@@ -5,11 +5,9 @@ node1 has an L4 and a T4, node2 an A100 (both by DRA), node3 an A10 by device pl
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from collections.abc import Iterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -24,7 +22,9 @@ from e2e.gpus import (
     await_ready,
     await_unschedulable,
     cdi_files,
+    device,
     driver,
+    fake_gpus,
     health,
     nodes_of_pods,
     on_node,
@@ -40,7 +40,6 @@ from e2e.gpus import (
 )
 from e2e.installed import Cluster, until
 from fakegpu import installation
-from fakegpu.driver.feature_labels import LABELS
 from installation import ROOT
 from testcluster import Cluster as LocalCluster
 
@@ -50,15 +49,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def cluster(bare_cluster: Cluster) -> Iterator[Cluster]:
     """The three nodes with fake GPUs, and without them again afterwards."""
-    started = time.monotonic()
-    installation.install(bare_cluster.kubeconfig, bare_cluster.references)
-    LOG.info("measured: install until every node offers its devices: %.1f s", time.monotonic() - started)
-    yield bare_cluster
-    installation.uninstall(bare_cluster.kubeconfig)
-    assert bare_cluster.get("resourceslices")["items"] == []
-    assert [
-        label for node in bare_cluster.get("nodes")["items"] for label in node["metadata"]["labels"] if label in LABELS
-    ] == []
+    with fake_gpus(bare_cluster):
+        yield bare_cluster
 
 
 @pytest.fixture(scope="module")
@@ -206,14 +198,9 @@ def test_a_broken_extended_resource_is_not_given_out_either(cluster: Cluster, sp
 
 def test_what_a_device_reports_is_in_a_file_on_its_node(cluster: Cluster) -> None:
     fake_gpu(cluster, "set", "node2", "0", "temperatureCelsius=91", "utilizationPercent=100")
-
-    def reading() -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(on_node(cluster, "node2", "cat", "/run/verticalmodel-fake-gpu/devices.json"))
-        return found["devices"][0]
-
-    until("the reading is 91 degrees", lambda: reading()["temperatureCelsius"] == 91)
-    assert reading()["utilizationPercent"] == 100
-    assert reading()["uuid"] == uuid(cluster, "node2", 0)
+    until("the reading is 91 degrees", lambda: device(cluster, "node2", 0)["temperatureCelsius"] == 91)
+    reading = device(cluster, "node2", 0)
+    assert (reading["utilizationPercent"], reading["uuid"]) == (100, uuid(cluster, "node2", 0))
 
 
 def test_a_killed_driver_works_again_and_forgets_no_claim(cluster: Cluster, space: str) -> None:

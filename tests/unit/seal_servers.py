@@ -114,21 +114,21 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(root: Path, behaviour: Behaviour) -> Iterator[str]:
-    """`https://127.0.0.1:PORT` of a server for `root`, signed by the tests' authority."""
+def serving(root: Path, behaviour: Behaviour, address: str = "127.0.0.1") -> Iterator[str]:
+    """`https://ADDRESS:PORT` of a server for `root`, signed by the tests' authority."""
     handler = type("Handler", (_Handler,), {"root": root, "behaviour": behaviour})
     context = SSLContext(PROTOCOL_TLS_SERVER)
-    certificate, key = authority().issue("127.0.0.1")
+    certificate, key = authority().issue(address)
     with tempfile.NamedTemporaryFile("w") as chain:
         chain.write(certificate + key)
         chain.flush()
         context.load_cert_chain(chain.name)
-    with _Server(("127.0.0.1", 0), handler) as server:
+    with _Server((address, 0), handler) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield f"https://127.0.0.1:{server.server_port}"
+            yield f"https://{address}:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

@@ -239,6 +239,12 @@ def test_a_claim_that_is_not_for_this_node_leaves_no_file(found: Document, messa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_claim_of_a_device_that_refuses_claims_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(claims.ClaimError, match="gpu-1 refuses claims"):
+        claims.prepare(claim("gpu-0", "gpu-1"), "claim-1", UUIDS, tmp_path, {"gpu-1"})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_subrequest_has_a_name_that_cdi_takes() -> None:
     assert cdi.device_id("u", "gpu/large") == "k8s.gpu.nvidia.com/claim=u-gpu.large"
 
@@ -259,6 +265,7 @@ def test_readings_hold_what_an_agent_would_ask_nvml_for(data: dict[str, str]) ->
         "memoryUsedMiB": 0,
         "temperatureCelsius": 38,
         "powerWatts": 17,
+        "claims": "Prepared",
     }
 
 

@@ -108,6 +108,17 @@ def test_a_server_that_only_fails_is_given_up(site: Site) -> None:
     assert site.world.nothing_is_left()
 
 
+def test_a_source_that_never_answered_is_given_up_sooner_than_one_that_did(site: Site) -> None:
+    impatient = Patience(retries=0, total=timedelta(minutes=5), first=timedelta(seconds=0.5))
+
+    nobody = site.deliver(uri="https://127.0.0.1:1/sealed", patience=impatient)
+    site.behaviour.errors = 5
+    failing_later = site.deliver(patience=impatient)
+
+    assert (nobody.reason, nobody.seconds.total < 10) == (Reason.SOURCE_UNREACHABLE, True)
+    assert failing_later.reason is Reason.UNSEALED
+
+
 def test_nobody_listening_is_unreachable(site: Site) -> None:
     patience = Patience(retries=0, total=timedelta(seconds=1))
 

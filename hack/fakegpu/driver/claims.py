@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,13 @@ class Prepared:
     cdi_ids: tuple[str, ...]
 
 
-def prepare(claim: Mapping[str, Any], uid: str, devices: Mapping[str, str], folder: Path) -> list[Prepared]:
+def prepare(
+    claim: Mapping[str, Any], uid: str, devices: Mapping[str, str], folder: Path, refused: Collection[str] = ()
+) -> list[Prepared]:
     """Write the CDI file of a claim and say which CDI device each allocated device brings. Repeating it is harmless.
 
-    `claim` is the ResourceClaim, `uid` the one the kubelet asked for, `devices` the uuid of each device of this node.
+    `claim` is the ResourceClaim, `uid` the one the kubelet asked for, `devices` the uuid of each device of this node,
+    `refused` names the devices that fail on purpose.
     Raises ClaimError.
     """
     if claim["metadata"]["uid"] != uid:
@@ -42,6 +45,8 @@ def prepare(claim: Mapping[str, Any], uid: str, devices: Mapping[str, str], fold
     for result in results:
         if result["device"] not in devices:
             raise ClaimError(f"this node has no device {result['device']}; it has: {', '.join(devices) or 'none'}")
+        if result["device"] in refused:
+            raise ClaimError(f"device {result['device']} refuses claims: its profile says so")
         found = uuids.setdefault(result["request"], [])
         # One variable names all GPUs of a request, so the request's first device brings it and the others nothing.
         ids = () if found else (cdi.device_id(uid, result["request"]),)

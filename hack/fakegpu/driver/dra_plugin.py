@@ -83,10 +83,12 @@ class DraPlugin:
         )
 
     async def _prepared(self, asked: Any) -> Any:
-        devices = {device_name(index): device.uuid for index, device in enumerate(self._profile.value.devices)}
+        present = {device_name(index): device for index, device in enumerate(self._profile.value.devices)}
+        devices = {name: device.uuid for name, device in present.items()}
+        refused = {name for name, device in present.items() if device.state.claims == "Refused"}
         try:
             claim = await self._read(asked.namespace, asked.name)
-            prepared = claims.prepare(claim, asked.uid, devices, self._cdi)
+            prepared = claims.prepare(claim, asked.uid, devices, self._cdi, refused)
         except (ApiError, claims.ClaimError, OSError) as error:
             _log.warning("claim %s/%s is not prepared: %s", asked.namespace, asked.name, error)
             return dra_pb2.NodePrepareResourceResponse(error=str(error))

@@ -38,6 +38,8 @@ class State(_Part):
     memory_used_mib: Annotated[int, Field(ge=0, alias="memoryUsedMiB")] = 0
     temperature_celsius: float = 35
     power_watts: Amount = 20
+    claims: Literal["Prepared", "Refused"] = "Prepared"
+    """Refused: the driver fails whenever the kubelet asks it to prepare a claim of the device."""
 
 
 class Device(_Part):

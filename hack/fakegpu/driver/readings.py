@@ -2,7 +2,7 @@
 
 Schema (version 1): {"schemaVersion": 1, "simulated": true, "node", "mode", "driverVersion", "cudaDriverVersion",
 "devices": [{"index", "uuid", "product", "architecture", "cudaComputeCapability", "memoryMiB", "health", "xid",
-"utilizationPercent", "memoryUsedMiB", "temperatureCelsius", "powerWatts"}]}. The file is replaced as a whole.
+"utilizationPercent", "memoryUsedMiB", "temperatureCelsius", "powerWatts", "claims"}]}. The file is replaced as a whole.
 """
 
 from __future__ import annotations

@@ -43,7 +43,9 @@ class Remote:
         self._credentials, self._patience = credentials, patience
         self.origin = _origin(uri)
         client = _client(credentials, patience)
-        retry: RetryConfig = {"max_retries": patience.retries, "retry_timeout": patience.total}
+        self._answered = False
+        at_once = min(patience.first, patience.total)
+        retry: RetryConfig = {"max_retries": patience.retries, "retry_timeout": at_once}
         try:
             self._store: Any = (
                 _bucket(self.origin, credentials, client, retry)
@@ -73,15 +75,19 @@ class Remote:
         """What `ask` answers. The library retries requests, but resumes a body that breaks off only where the server
         names versions (ETag): so the whole is asked again as well.
         """
-        deadline = time.monotonic() + self._patience.total.total_seconds()
+        patience = self._patience.total if self._answered else min(self._patience.first, self._patience.total)
+        deadline = time.monotonic() + patience.total_seconds()
         pause = 0.2
         while True:
             try:
                 with self._refusing(name):
-                    return ask()
+                    answer = ask()
             except Refusal as refusal:
                 if refusal.reason is not Reason.SOURCE_UNREACHABLE or time.monotonic() + pause > deadline:
                     raise
+            else:
+                self._answered = True
+                return answer
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (back-off, spread; protects nothing)
             pause = min(2 * pause, 10)
 

@@ -44,6 +44,9 @@ class Patience:
     """Of one request, before any of its body has come."""
     total: timedelta = timedelta(minutes=3)
     """Of one range, with all its requests."""
+    first: timedelta = timedelta(seconds=30)
+    """Until the first good answer. A source that never gave one is named wrongly, or kept out of reach by a policy: the
+    sooner a person hears of it the better, and the kubelet starts the container again anyway."""
 
 
 def truncated(name: str, start: int, wanted: int, got: int) -> Refusal:
