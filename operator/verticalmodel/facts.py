@@ -129,6 +129,14 @@ class ObservedContainer:
     restarts: int = 0
     waiting_reason: str = ""
     exit_message: str = ""
+    """What it left in its termination message: never its log, which may hold secrets."""
+    exit_code: int | None = None
+    """Of its last end; None before the first."""
+    exit_reason: str = ""
+    """The kubelet's own word for its last end: Error, Completed, OOMKilled, StartError."""
+    image: str = ""
+    started: bool = False
+    """Its startup probe has passed since it runs."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +163,10 @@ class ObservedPod:
     """What the init container last said of the parameters; None before its first end."""
     unscheduled: str = ""
     """Why the scheduler has found no node so far, in its own words."""
+    preparing: tuple[ObservedContainer, ...] = ()
+    """Init containers that have to end before the others start."""
+    failure: str = ""
+    """Why the whole pod failed, in the kubelet's words (Evicted: ...)."""
     claims_unprepared_since: datetime | None = None
     """When a pod with ResourceClaims got its node, while its sandbox is not up; None otherwise."""
     claim_retries: int = 0
@@ -164,6 +176,15 @@ class ObservedPod:
     def serving(self) -> bool:
         """It may receive traffic or is about to: not finished and not on its way out."""
         return not self.deleting and self.phase not in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True)
+class ObservedClaim:
+    """The PersistentVolumeClaim that the source names."""
+
+    name: str
+    phase: str
+    """Pending, Bound or Lost; empty where there is no such claim."""
 
 
 @dataclass(frozen=True)
@@ -184,3 +205,7 @@ class Observed:
     service: ObservedService | None
     evidence: tuple[Evidence, ...]
     now: datetime
+    claim: ObservedClaim | None = None
+    """Looked at only while a pod finds no node."""
+    pods_refused: str = ""
+    """What the API server answered when the ReplicaSet tried to make a pod; empty where it takes them."""

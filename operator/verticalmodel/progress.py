@@ -36,8 +36,8 @@ def progressing(plan: Plan, digest: str, pods: Sequence[ObservedPod], nodes: Seq
             conditions.PROGRESSING,
             "False",
             "StartOverBudget",
-            f"not ready within {plan.start_budget_seconds} s of creation: {', '.join(late)}; "
-            "`kubectl describe pod` and `kubectl logs -c server` say what it waits for",
+            f"not ready within {plan.start_budget_seconds} s of creation (spec.startup.budgetSeconds, else the "
+            f"standard's limit): {', '.join(late)}; Ready says what holds them back",
         )
     current = [pod for pod in alive if pod.template_digest == digest]
     ready = sum(pod.ready for pod in current)

@@ -25,6 +25,7 @@ from unit.builders import (
 from unit.clause_fixtures import Change
 from verticalmodel.api.conditions import MESSAGE_LIMIT
 from verticalmodel.api.evidence import Subject
+from verticalmodel.api.source import CredentialsRef, EgressPeer, KeyRef, Source
 from verticalmodel.facts import ObservedPod
 from verticalmodel.judge.ready import ready
 from verticalmodel.judge.verdict import Rollup
@@ -146,77 +147,6 @@ def test_the_newest_canary_of_a_pod_counts() -> None:
 
 
 WAITING = container(running=False, waiting_reason="ContainerCreating", container_id="")
-TELLING = {
-    "an image that cannot be pulled": (
-        alone(pod(ready=False, containers=(WAITING, container(running=False, waiting_reason="ImagePullBackOff")))),
-        "Pod breast-screening-a: container server waits (ImagePullBackOff)",
-    ),
-    "a container that crashes, with what it said": (
-        alone(
-            pod(
-                ready=False,
-                containers=(
-                    container(
-                        running=False,
-                        waiting_reason="CrashLoopBackOff",
-                        restarts=3,
-                        exit_message='{"reason":\n"KeyMissing"}',
-                    ),
-                ),
-            )
-        ),
-        'container server waits (CrashLoopBackOff) after 3 restarts: {"reason": "KeyMissing"}',
-    ),
-    "a container that crashes and says nothing": (
-        alone(pod(ready=False, containers=(container(running=False, waiting_reason="CrashLoopBackOff", restarts=3),))),
-        "after 3 restarts; `kubectl logs breast-screening-a -c server --previous` says why",
-    ),
-    "a container that came back after it had said something": (
-        alone(pod(ready=False, containers=(container(restarts=1, exit_message="out of memory"),))),
-        "container server last ended: out of memory after 1 restarts",
-    ),
-    "a pod without a node": (
-        alone(pod(ready=False, phase="Pending", node="", containers=())),
-        "no node yet; `kubectl describe pod breast-screening-a` says why",
-    ),
-    "containers that are being created": (
-        alone(pod(ready=False, phase="Pending", containers=(WAITING,))),
-        "container server waits (ContainerCreating)",
-    ),
-    "a container that runs and is not ready": (
-        alone(pod(ready=False, containers=(container(),))),
-        "container server runs and is not ready yet",
-    ),
-    "a container of which nothing is known": (
-        alone(pod(ready=False, containers=(container(running=False, container_id=""),))),
-        "container server does not run yet",
-    ),
-    "a pod of which nothing is known": (
-        alone(pod(ready=False, containers=())),
-        "Pod breast-screening-a: phase Running on node node-1",
-    ),
-}
-
-
-@pytest.mark.parametrize(("world", "clue"), TELLING.values(), ids=TELLING)
-def test_a_model_that_is_not_ready_tells_of(world: World, clue: str) -> None:
-    found = ready(world.observed(), DIGEST)
-    assert found.reason == "PodsNotReady"
-    assert clue in found.message
-
-
-def test_the_pod_that_fails_is_named_before_the_one_that_is_on_its_way() -> None:
-    failing = pod("z", ready=False, containers=(container(pod="z", running=False, waiting_reason="ErrImagePull"),))
-    starting = pod("a", ready=False, containers=(WAITING,))
-    assert ready(World(pods=(starting, failing)).observed(), DIGEST) == Rollup(
-        "Ready", "False", "PodsNotReady", "0 of 2 pods are Ready. Pod z: container server waits (ErrImagePull)."
-    )
-
-
-def test_a_container_that_says_too_much_is_cut() -> None:
-    talker = container(running=False, waiting_reason="CrashLoopBackOff", exit_message="x" * 512)
-    found = ready(alone(pod(ready=False, containers=(talker,))).observed(), DIGEST)
-    assert "x" * 199 + "…" in found.message
 
 
 def test_a_bad_answer_is_quoted_with_the_pod() -> None:
@@ -233,13 +163,58 @@ def test_a_rollout_in_progress_says_that_earlier_pods_still_run() -> None:
     assert ready(world.observed(), DIGEST).message.endswith("1 of an earlier template still run.")
 
 
-def test_parameters_that_were_refused_give_their_own_reason() -> None:
+REFUSED: dict[Reason, str] = {
+    Reason.DIGEST_MISMATCH: "spec.source.digest: sha256:" + "0" * 64,
+    Reason.KEY_WRONG: "spec.source.key: entry 'key' of Secret 'model-key'",
+    Reason.KEY_MISSING: "spec.source.key: entry 'key' of Secret 'model-key'",
+    Reason.NOT_SEALED: "spec.source.key: entry 'key' of Secret 'model-key'",
+    Reason.SOURCE_DENIED: "spec.source.secretRef: Secret 'bucket' for s3://models/breast",
+    Reason.SOURCE_UNREACHABLE: "spec.source.uri: s3://models/breast",
+    Reason.CORRUPTED: "spec.source.uri: s3://models/breast",
+    Reason.TOO_LARGE: "spec.resources.memory: 1Gi, 5000000000 bytes are needed",
+}
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_parameters_that_were_refused_give_their_own_reason_and_the_field(reason: Reason) -> None:
     """Before one byte reached the server: the refusal is what people must see, not a container that waits."""
-    report = Report(reason=Reason.DIGEST_MISMATCH, message="sha256:00 is not the pinned sha256:11")
-    world = alone(pod(ready=False, phase="Pending", containers=(WAITING,), delivery=report))
-    found = ready(world.observed(), DIGEST)
-    assert (found.status, found.reason) == ("False", "DigestMismatch")
-    assert "sha256:00 is not the pinned sha256:11" in found.message
+    needed = 5_000_000_000 if reason is Reason.TOO_LARGE else None
+    report = Report(reason=reason, message="as the init container said", needed_bytes=needed)
+    source = Source(
+        uri="s3://models/breast",
+        digest="sha256:" + "0" * 64,
+        key=KeyRef(name="model-key"),
+        secret_ref=CredentialsRef(name="bucket"),
+        egress=(EgressPeer(cidr="192.0.2.0/24"),),
+    )
+    one = pod(ready=False, phase="Pending", containers=(WAITING,), delivery=report)
+    found = ready(World(model=model(replicas=1, source=source), pods=(one,)).observed(), DIGEST)
+    told = f"{REFUSED[reason]}: as the init container said (pod {one.name})."
+    assert found == Rollup("Ready", "False", reason.value, told)
+
+
+def test_a_key_that_is_missing_from_the_spec_is_a_matter_of_the_source() -> None:
+    report = Report(reason=Reason.KEY_MISSING, message="the artifact is sealed, and no key is given")
+    found = ready(alone(pod(ready=False, containers=(WAITING,), delivery=report)).observed(), DIGEST)
+    assert found.message.startswith("spec.source.uri: pvc://models/breast: the artifact is sealed")
+
+
+def test_pods_that_the_api_server_refuses_are_told_in_its_words() -> None:
+    observed = replace(replace(good_world(), pods=()).observed(), pods_refused="exceeded quota: small")
+    assert ready(observed, DIGEST) == Rollup(
+        "Ready", "False", "PodsRefused", "The API server refuses the pods: exceeded quota: small."
+    )
+
+
+def test_a_pod_that_its_node_threw_out_is_named() -> None:
+    world = alone(pod(ready=False, phase="Failed", failure="Evicted: The node was low on resource: memory."))
+    assert ready(world.observed(), DIGEST) == Rollup(
+        "Ready",
+        "False",
+        "NoPods",
+        "No pod of the current template exists yet. "
+        "Pod breast-screening-a failed: Evicted: The node was low on resource: memory.",
+    )
 
 
 def test_a_refusal_of_long_ago_does_not_speak_against_a_pod_that_serves() -> None:

@@ -11,17 +11,20 @@ from datetime import timedelta
 
 from verticalmodel.api import names
 from verticalmodel.api.conditions import READY, ClauseReason
-from verticalmodel.facts import Observed, ObservedContainer, ObservedPod
+from verticalmodel.api.verticalmodel import VerticalModel
+from verticalmodel.facts import Observed, ObservedPod
 from verticalmodel.judge.admissible import Admission, Instance, witnesses
+from verticalmodel.judge.holdups import holdup
 from verticalmodel.judge.instances import container_id
 from verticalmodel.judge.verdict import Rollup, bounded, shortened
+from verticalmodel.seal.reasons import Reason
 from verticalmodel.seal.report import Report
 
 __all__ = [
     "CANARY_FAILED",
     "DELETING",
     "NO_PODS",
-    "PODS_NOT_READY",
+    "PODS_REFUSED",
     "SCALED_TO_ZERO",
     "SERVING",
     "SUSPENDED",
@@ -33,7 +36,7 @@ SUSPENDED = "Suspended"
 DELETING = "Deleting"
 SCALED_TO_ZERO = "ScaledToZero"
 NO_PODS = "NoPods"
-PODS_NOT_READY = "PodsNotReady"
+PODS_REFUSED = "PodsRefused"
 CANARY_FAILED = "CanaryFailed"
 
 CANARY = "canary-answer"
@@ -43,8 +46,7 @@ CANARY_LIFETIME = timedelta(seconds=600)
 _ADMISSION = Admission(CANARY, frozenset({names.MANAGER_PROBER}), CANARY_LIFETIME)
 _CONCLUSIVE = (ClauseReason.MEASURED, ClauseReason.SIMULATED)
 _QUOTE_LIMIT = 200
-# Where containers wait on their way up anyway; any other reason tells more.
-_ON_THE_WAY = ("ContainerCreating", "PodInitializing", "")
+_OF_THE_KEY = (Reason.KEY_MISSING, Reason.KEY_INVALID, Reason.KEY_WRONG, Reason.NOT_SEALED)
 
 
 def ready(observed: Observed, template_digest: str | None) -> Rollup:
@@ -57,13 +59,15 @@ def ready(observed: Observed, template_digest: str | None) -> Rollup:
     current = [pod for pod in serving if template_digest is not None and pod.template_digest == template_digest]
     older = _older(len(serving) - len(current))
     if not current:
-        return _not_ready(NO_PODS, f"No pod of the current template exists yet.{older}")
+        return _no_pods(observed, template_digest, older)
     up = sorted((pod for pod in current if pod.ready), key=lambda pod: pod.name)
     refused = [(pod.name, pod.delivery) for pod in current if pod.delivery is not None and not pod.delivery.succeeded]
     if not up and refused:
-        return _not_delivered(*refused[0], older)
+        return _not_delivered(*refused[0], observed.model, older)
     if not up:
-        return _not_ready(PODS_NOT_READY, f"0 of {spec.replicas} pods are Ready. {_most_telling(current)}.{older}")
+        found = holdup(observed, current)
+        told = f"0 of {spec.replicas} pods are Ready. Pod {found.pod}: {found.clue}"
+        return _not_ready(found.reason, f"{told}.{older}")
     bad = _bad_answers(observed, up)
     if len(bad) == len(up):
         return _not_ready(CANARY_FAILED, f"{len(up)} of {spec.replicas} pods are Ready, but {_quoted(bad)}.{older}")
@@ -72,9 +76,32 @@ def ready(observed: Observed, template_digest: str | None) -> Rollup:
     return Rollup(READY, "True", SERVING, bounded(message))
 
 
-def _not_delivered(pod: str, report: Report, older: str) -> Rollup:
+def _no_pods(observed: Observed, template_digest: str | None, older: str) -> Rollup:
+    if observed.pods_refused:
+        return _not_ready(PODS_REFUSED, f"The API server refuses the pods: {observed.pods_refused}.{older}")
+    failed = [one for one in observed.pods if one.failure and one.owned and one.template_digest == template_digest]
+    last = f" Pod {failed[0].name} failed: {failed[0].failure.rstrip('.')}." if failed else ""
+    return _not_ready(NO_PODS, f"No pod of the current template exists yet.{last}{older}")
+
+
+def _not_delivered(pod: str, report: Report, model: VerticalModel, older: str) -> Rollup:
     """The parameters were refused before one byte reached the server: the refusal's own reason is the condition's."""
-    return _not_ready(report.reason.value, f"Parameters of pod {pod}: {report.message}.{older}")
+    return _not_ready(report.reason.value, f"{_refused_field(report, model)}: {report.message} (pod {pod}).{older}")
+
+
+def _refused_field(report: Report, model: VerticalModel) -> str:
+    """The field whose value was refused, with the value."""
+    source, reason = model.spec.source, report.reason
+    if reason is Reason.TOO_LARGE:
+        needed = f", {report.needed_bytes} bytes are needed" if report.needed_bytes else ""
+        return f"spec.resources.memory: {model.spec.resources.memory}{needed}"
+    if reason in _OF_THE_KEY and source.key is not None:
+        return f"spec.source.key: entry {source.key.key!r} of Secret {source.key.name!r}"
+    if reason is Reason.DIGEST_MISMATCH and source.digest is not None:
+        return f"spec.source.digest: {source.digest}"
+    if reason is Reason.SOURCE_DENIED and source.secret_ref is not None:
+        return f"spec.source.secretRef: Secret {source.secret_ref.name!r} for {source.uri}"
+    return f"spec.source.uri: {source.uri}"
 
 
 def _not_wanted(observed: Observed) -> Rollup | None:
@@ -122,44 +149,3 @@ def _quoted(bad: Sequence[tuple[str, str]]) -> str:
     others = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
     detail = f": {shortened(what, _QUOTE_LIMIT)}" if what else ""
     return f"the last canary answer of pod {name}{others} was bad{detail}"
-
-
-def _most_telling(pods: Sequence[ObservedPod]) -> str:
-    """What holds the pods back: a container that fails before one that is on its way before a pod without a node."""
-    clues = sorted(
-        (rank, pod.name, clue)
-        for pod in pods
-        for rank, clue in [*(_of(pod, one) for one in pod.containers), _of_pod(pod)]
-    )
-    _, pod, clue = clues[0]
-    return f"Pod {pod}: {clue}"
-
-
-def _of(pod: ObservedPod, container: ObservedContainer) -> tuple[int, str]:
-    said = f": {shortened(container.exit_message, _QUOTE_LIMIT)}" if container.exit_message else ""
-    restarts = f" after {container.restarts} restarts" if container.restarts else ""
-    if container.waiting_reason not in _ON_THE_WAY:
-        return (
-            0,
-            f"container {container.name} waits ({container.waiting_reason}){restarts}{said or _look(pod, container)}",
-        )
-    if container.exit_message:
-        return 1, f"container {container.name} last ended{said}{restarts}"
-    if container.waiting_reason:
-        return 3, f"container {container.name} waits ({container.waiting_reason})"
-    if container.running:
-        return 4, f"container {container.name} runs and is not ready yet{restarts}"
-    return 3, f"container {container.name} does not run yet"
-
-
-def _look(pod: ObservedPod, container: ObservedContainer) -> str:
-    """Where to read what a container without a termination message said: a server has none (render/pod_template.py)."""
-    if not container.restarts:
-        return ""
-    return f"; `kubectl logs {pod.name} -c {container.name} --previous` says why"
-
-
-def _of_pod(pod: ObservedPod) -> tuple[int, str]:
-    if not pod.node:
-        return 2, f"no node yet; `kubectl describe pod {pod.name}` says why"
-    return 5, f"phase {pod.phase} on node {pod.node}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
 from verticalmodel.api.verticalmodel import VerticalModel
-from verticalmodel.facts import Facts, Node, NodeGpu, Observed, ObservedService, Pin, Platform
+from verticalmodel.facts import Facts, Node, NodeGpu, Observed, ObservedClaim, ObservedService, Pin, Platform
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
-from verticalmodel.kube.errors import Forbidden
+from verticalmodel.kube.errors import ApiError, Forbidden
 from verticalmodel.kube.resources import Key
 from verticalmodel.plan import asks_for_volume, claim_of
 from verticalmodel.render.route import INGRESS, INGRESS_ROUTE_TCP
@@ -35,8 +37,42 @@ async def facts(api: ApiClient, caches: Caches, platform: Platform, model: Verti
     return replace(known, claim_id_mapped=await _id_mapped(api, model)) if asks_for_volume(model, known) else known
 
 
+async def looked_into(api: ApiClient, caches: Caches, seen: Observed) -> Observed:
+    """What was observed, and where pods do not come up, what only a live look tells of it.
+
+    It explains and decides nothing, so that a look that fails is no failure of the pass.
+    """
+    with suppress(ApiError):
+        claim = await _claim(api, seen) if any(pod.unscheduled for pod in seen.pods) else None
+        return replace(seen, claim=claim, pods_refused=await _pods_refused(api, caches, seen.model))
+    return seen
+
+
+async def _claim(api: ApiClient, seen: Observed) -> ObservedClaim | None:
+    name = claim_of(seen.model)
+    if not name:
+        return None
+    found = await api.find(resources.PERSISTENT_VOLUME_CLAIMS, Key(seen.model.metadata.namespace, name))
+    return ObservedClaim(name, (found.get("status") or {}).get("phase") or "Pending" if found else "")
+
+
+async def _pods_refused(api: ApiClient, caches: Caches, model: VerticalModel) -> str:
+    """The Deployment's ReplicaFailure; its body is read only where its metadata tells that there is one."""
+    for resource, key, child in caches.children_of(model.metadata.namespace, model.metadata.name):
+        if resource is not resources.DEPLOYMENTS or not child.has_condition("ReplicaFailure"):
+            continue
+        live = await api.find(resource, key) or {}
+        said = (live.get("status") or {}).get("conditions") or ()
+        return next((str(one.get("message", ""))[:700] for one in said if _failed_replicas(one)), "")
+    return ""
+
+
+def _failed_replicas(condition: Mapping[str, str]) -> bool:
+    return (condition["type"], condition["status"]) == ("ReplicaFailure", "True")
+
+
 def observed(caches: Caches, model: VerticalModel, now: datetime) -> Observed:
-    """Everything the judge may read about one model."""
+    """Everything the judge may read about one model in the caches."""
     meta = model.metadata
     group = (meta.namespace, meta.name)
     service = caches.child(resources.SERVICES, Key(meta.namespace, meta.name))

@@ -58,6 +58,12 @@ class Child:
         """Our half and the others' half of managedFields."""
         return ownership(self.fields.open(), names.MANAGER_CHILDREN)
 
+    def has_condition(self, kind: str) -> bool:
+        """Whether its status holds a condition of this type, whatever the condition says: managedFields name it."""
+        key = f'k:{{"type":"{kind}"}}'
+        statuses = ((entry.get("fieldsV1") or {}).get("f:status") or {} for entry in self.fields.open())
+        return any(key in (status.get("f:conditions") or {}) for status in statuses)
+
 
 @dataclass(frozen=True, slots=True)
 class Revision:
@@ -119,8 +125,9 @@ def pod(obj: Mapping[str, Any]) -> Pod:
         for field in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
         for entry in status.get(field) or ()
     }
+    first = spec.get("initContainers") or ()
     beside = [
-        *(entry for entry in spec.get("initContainers") or () if entry.get("restartPolicy") == "Always"),
+        *(entry for entry in first if entry.get("restartPolicy") == "Always"),
         *spec["containers"],
         *(spec.get("ephemeralContainers") or ()),
     ]
@@ -144,6 +151,12 @@ def pod(obj: Mapping[str, Any]) -> Pod:
             created_at=datetime.fromisoformat(meta["creationTimestamp"]),
             delivery=_delivery(statuses.get(names.CONTAINER_UNSEAL, {})),
             unscheduled=_unscheduled(conditions),
+            preparing=tuple(
+                _container(entry, statuses.get(entry["name"], {}))
+                for entry in first
+                if entry.get("restartPolicy") != "Always"
+            ),
+            failure=_failure(status),
             claims_unprepared_since=_claims_unprepared_since(spec, conditions),
             claim_retries=whole_number((meta.get("annotations") or {}).get(names.ANNOTATION_CLAIM_RETRY)),
         ),
@@ -183,6 +196,14 @@ def whole_number(text: str | None) -> int:
     return int(text) if text is not None and _WHOLE_NUMBER.fullmatch(text) else 0
 
 
+def _failure(status: Mapping[str, Any]) -> str:
+    """Why the whole pod failed: evicted, refused by its node."""
+    if status.get("phase") != "Failed":
+        return ""
+    words = (status.get("reason"), status.get("message"))
+    return ": ".join(word for word in words if word)[:512] or "Failed"
+
+
 def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObservedContainer:
     state = status.get("state") or {}
     ended = (status.get("lastState") or {}).get("terminated") or state.get("terminated") or {}
@@ -195,6 +216,10 @@ def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObservedCo
         restarts=status.get("restartCount", 0),
         waiting_reason=(state.get("waiting") or {}).get("reason", ""),
         exit_message=(ended.get("message") or "")[:512],
+        exit_code=ended.get("exitCode"),
+        exit_reason=ended.get("reason") or "",
+        image=spec.get("image") or "",
+        started=bool(status.get("started")),
     )
 
 

@@ -96,7 +96,8 @@ class Reconciler:
         except _ModelGone:
             self._caches.drop_model(key)
             return None
-        observed = gather.observed(self._caches, model, self._clock())
+        seen = gather.observed(self._caches, model, self._clock())
+        observed = seen if _all_up(seen) else await gather.looked_into(self._api, self._caches, seen)
         verdicts = judge(observed)
         status = _status(observed, planned, work, verdicts, standing(self._caches, model))
         await self._publish(key, model, status, observed.now)
@@ -202,6 +203,12 @@ class Reconciler:
         if look is not None:
             waits.append((look - self._clock()).total_seconds())
         return max(0.1, min(waits)) if waits else None
+
+
+def _all_up(seen: Observed) -> bool:
+    """Whether there is nothing to explain: as many pods as are wanted are Ready, or nothing is wanted any more."""
+    ready = sum(pod.ready for pod in seen.pods if pod.serving)
+    return seen.model.metadata.deletion_timestamp is not None or ready >= seen.model.spec.replicas
 
 
 def _status(
