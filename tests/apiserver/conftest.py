@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -38,11 +39,18 @@ def apiserver() -> Iterator[Path]:
     if given:
         yield Path(given)
         return
+    with own_apiserver(PREFIX) as kubeconfig:
+        yield kubeconfig
+
+
+@contextmanager
+def own_apiserver(prefix: str) -> Iterator[Path]:
+    """A server that nobody else uses, named by `prefix` and our pid; its administrator's kubeconfig."""
     for name in clusters.names():
-        pid = name.removeprefix(PREFIX)
-        if name.startswith(PREFIX) and pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+        pid = name.removeprefix(prefix)
+        if name.startswith(prefix) and pid.isdecimal() and not Path(f"/proc/{pid}").exists():
             clusters.down(name)
-    cluster = Cluster.up(f"{PREFIX}{os.getpid()}", Shape(nodes=0))
+    cluster = Cluster.up(f"{prefix}{os.getpid()}", Shape(nodes=0))
     try:
         yield cluster.kubeconfig
     finally:

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from apiserver.conftest import own_apiserver
 from apiserver.faulty_proxy import Proxy
 from apiserver.kubectl import apply_crds, kubectl
 from apiserver.operator_process import OperatorProcess, tracebacks
@@ -127,6 +128,13 @@ def _is(condition: Mapping[str, Any], status: str, reason: str) -> bool:
 def _is_ready(pod: Mapping[str, Any]) -> bool:
     conditions = pod.get("status", {}).get("conditions") or []
     return any((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
+
+
+@pytest.fixture(scope="package")
+def apiserver() -> Iterator[Path]:
+    """A server of our own: a whole operator works on every namespace of it, and other tests play the operator too."""
+    with own_apiserver("bad-input-") as kubeconfig:
+        yield kubeconfig
 
 
 @pytest.fixture(scope="package")
