@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from apiserver.operator_process import OperatorProcess, tracebacks
 from verticalmodel.api import names
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
+from verticalmodel.kube.errors import NotFound
 from verticalmodel.kube.resources import Key
+from verticalmodel.render.route import KINDS as ROUTES
 from verticalmodel.shell.children import BY_KIND
 from verticalmodel.standard import manifest
 
@@ -79,7 +82,10 @@ class Land:
         async with asyncio.timeout(within):
             while True:
                 for pod in await self.pods(key):
-                    if not _is_ready(pod):
+                    if _is_ready(pod):
+                        continue
+                    # It may go between two looks: of a template that was undone, say.
+                    with suppress(NotFound):
                         await self.report(pod, conditions=[{"type": "Ready", "status": "True"}], phase="Running")
                 await asyncio.sleep(0.05)
                 found = await self._condition(key, "Ready")
@@ -109,7 +115,7 @@ class Land:
         """What is there still of models and their children, as `Kind/name`."""
         models = (await self.user.list(resources.VERTICAL_MODELS, self.namespace)).items
         wanted = [one["metadata"]["name"] for one in models if of in ("", one["metadata"]["name"])]
-        children = {kind: await self.children(kind, of=of) for kind in BY_KIND}
+        children = {kind: await self.children(kind, of=of) for kind in BY_KIND if kind not in ROUTES}
         found = [f"{kind}/{child['metadata']['name']}" for kind, listed in children.items() for child in listed]
         return [*found, *(f"VerticalModel/{name}" for name in wanted)]
 
