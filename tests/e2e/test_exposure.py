@@ -56,7 +56,7 @@ def exposed(cluster: Cluster) -> Iterator[str]:
     cluster.apply(client_pod(cluster, outside))
     cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
     try:
-        traefik.name_to_operator(cluster, named=True)
+        traefik.name_to_operator(cluster)
         serve(cluster, name, exposure={"host": HOST, "className": traefik.CLASS})
         # The kind of the route is not served yet: told, and taken up when it is.
         assert cluster.await_condition(name, MODEL, "Accepted", "False")["reason"] == "IngressClassNotFound"
@@ -67,7 +67,6 @@ def exposed(cluster: Cluster) -> Iterator[str]:
     finally:
         cluster.kubectl("delete", "namespace", name, outside, "--wait=false")
         traefik.uninstall(cluster)
-        traefik.name_to_operator(cluster, named=False)
 
 
 def serve(cluster: Cluster, namespace: str, name: str = MODEL, **spec: Any) -> None:

@@ -49,10 +49,10 @@ def uninstall(cluster: Cluster) -> None:
     cluster.kubectl("delete", "crd", *names, "--ignore-not-found")
 
 
-def name_to_operator(cluster: Cluster, *, named: bool) -> None:
-    """Tell the operator where Traefik's pods are, or that there are none."""
+def name_to_operator(cluster: Cluster) -> None:
+    """Tell the operator where Traefik's pods are; stays, because without Traefik it opens nothing to anybody."""
     selector = {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
-    entries = [{"controller": CONTROLLER, "namespaceSelector": selector}] if named else []
+    entries = [{"controller": CONTROLLER, "namespaceSelector": selector}]
     where = ("deployment/verticalmodel-operator", "-n", "verticalmodel-system")
     cluster.kubectl("set", "env", *where, f"INGRESS_CONTROLLERS={json.dumps(entries)}")
     cluster.kubectl("rollout", "status", *where, "--timeout=120s")
