@@ -18,6 +18,8 @@ from installation import ROOT, built_images, install, kubectl, with_images
 
 NAMESPACE = "radiology"
 MODEL = "breast-screening"
+# What the manifests and `hack/fake-gpu install` name; the e2e tier has more.
+IMAGES = ("operator", "guard", "unseal", "serving", "sample-model", "fake-gpu")
 STARTED = time.monotonic()
 
 
@@ -46,8 +48,8 @@ def bring_up(name: str) -> tuple[Path, dict[str, dict[str, str]]]:
     with step("cluster binaries (cached after the first time)"):
         run(ROOT / "hack/cluster", "build")
     with step("images (cached after the first time)"):
-        run(ROOT / "hack/images", "build")
-    images = built_images()
+        run(ROOT / "hack/images", "build", *IMAGES)
+    images = built_images(*IMAGES)
     with step("three-node Kubernetes"):
         run(ROOT / "hack/cluster", "up", "--name", name, "--nodes", "3")
     with step("images into the nodes"):

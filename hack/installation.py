@@ -40,9 +40,9 @@ def kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None) -> str:
     return finished.stdout
 
 
-def built_images() -> dict[str, dict[str, str]]:
-    """Images of this checkout, built where they are not yet: name -> {reference, archive}."""
-    command = [str(ROOT / "hack/images"), "build", "-o", "json"]
+def built_images(*names: str) -> dict[str, dict[str, str]]:
+    """Images of this checkout (those named, else all), built where they are not yet: name -> {reference, archive}."""
+    command = [str(ROOT / "hack/images"), "build", *names, "-o", "json"]
     listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     images: dict[str, dict[str, str]] = json.loads(listed.stdout)
     return images

@@ -70,6 +70,8 @@ IMAGES: dict[str, Image] = {
             ),
         ),
         Image("guard", ("requirements/guard.txt",)),
+        # The e2e tier's ingress controller; never published.
+        Image("traefik", ("requirements/traefik.txt",)),
         Image(
             "unseal",
             ("requirements/unseal.txt", "operator/verticalmodel/__init__.py", "operator/verticalmodel/seal"),

@@ -141,6 +141,11 @@ def asks_for_volume(model: VerticalModel, facts: Facts) -> bool:
     return not _own_users(model, facts) and _own_users(model, replace(facts, claim_id_mapped=True))
 
 
+def owner_of(model: VerticalModel) -> Owner:
+    """The model as the owner of its children."""
+    return Owner(model.metadata.name, model.metadata.namespace, model.metadata.uid)
+
+
 def claim_of(model: VerticalModel) -> str:
     """The PersistentVolumeClaim of a pvc:// source; empty for a remote one."""
     scheme, _, rest = model.spec.source.uri.partition("://")
@@ -175,7 +180,7 @@ def _resolved(
     # The API server has checked the quantities; parsing them here makes a broken one fail in the pure core.
     parse_quantity(model.spec.resources.cpu)
     return Plan(
-        owner=Owner(model.metadata.name, model.metadata.namespace, model.metadata.uid),
+        owner=owner_of(model),
         platform=facts.platform,
         runtime=runtime,
         replicas=0 if model.spec.suspend else model.spec.replicas,

@@ -92,9 +92,10 @@ async def test_a_route_comes_changes_and_goes_with_the_spec_and_no_pod_is_touche
 async def test_a_wrong_class_leaves_the_standing_route_and_a_host_nobody_asks_for_leaves_none(world: World) -> None:
     exposure = wish(world.namespace)
     key = await world.create(exposure=exposure)
-    await world.settle(key)
+    before = await world.settle(key)
     await world.create(exposure={**exposure, "className": "gone"})
     model = await world.settle(key)
+    assert model["status"]["certificate"] == before["status"]["certificate"]
     assert condition(model, "Accepted") == ("False", "IngressClassNotFound")
     assert await routes(world) == [("IngressRouteTCP", exposure["host"])]
     assert model["status"]["url"] == f"https://{exposure['host']}"
@@ -134,6 +135,7 @@ async def test_the_older_model_keeps_the_host_and_the_other_gets_it_when_the_old
     [said] = [one["message"] for one in model["status"]["conditions"] if one["type"] == "Accepted"]
     assert f"{world.namespace}/older" in said
     assert model["status"]["url"] == f"https://newer.{world.namespace}.svc"
+    assert "host" not in model["status"]["certificate"], "and it has no certificate for it any more"
     assert await routes(world) == [("IngressRouteTCP", exposure["host"])], "the older one's alone"
     await world.user.delete(resources.VERTICAL_MODELS, older)
     world.caches.drop_model(older)

@@ -25,7 +25,7 @@ from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import ApiError, Conflict, NotFound
 from verticalmodel.kube.leader import NotLeader
 from verticalmodel.kube.resources import Key
-from verticalmodel.plan import Owner, Plan, plan, selector
+from verticalmodel.plan import Plan, owner_of, plan, selector
 from verticalmodel.refusals import Refusal
 from verticalmodel.render.children import children
 from verticalmodel.render.pin import Pinned, pin
@@ -128,10 +128,11 @@ class Reconciler:
             return await self._refused(model, facts)
         pinned = pin(planned, facts.pin)
         pods = tuple(pod for pod in gather.observed(self._caches, model, self._clock()).pods if pod.owned)
+        certificate = model.status.certificate
         try:
             certificate = await self._certificates.ensure(
                 planned.owner,
-                model.status.certificate,
+                certificate,
                 host=planned.exposed.host if planned.exposed is not None else None,
                 doubtful=not all(pod.ready for pod in pods),
             )
@@ -142,28 +143,33 @@ class Reconciler:
             retries = await retry_claims(self._api, planned.owner.namespace, pods, self._clock())
         except Waiting as reason:
             held = progress.waiting(str(reason))
-            return Work(model.status.template_digest, model.status.certificate, held, (reason.delay,))
+            return Work(model.status.template_digest, certificate, held, (reason.delay,))
         except ChildRefused as refusal:
             held = progress.child_refused(str(refusal))
-            return Work(model.status.template_digest, model.status.certificate, held, (_REFUSED_SECONDS,))
+            return Work(model.status.template_digest, certificate, held, (_REFUSED_SECONDS,))
         except NotLeader:
             raise
         except ApiError as error:
             # What was not done must not keep what is from being judged.
             held = progress.api_failed(str(error))
-            return Work(model.status.template_digest, model.status.certificate, held, failure=error)
+            return Work(model.status.template_digest, certificate, held, failure=error)
         return self._worked(planned, pinned, certificate, pods, retries)
 
     async def _refused(self, model: VerticalModel, facts: Facts) -> Work:
-        """What runs keeps running, under the template it has."""
+        """What runs keeps running, under the template and with the names that it has, for as long as that takes."""
+        certificate = model.status.certificate
         failure: ApiError | None = None
         try:
             await withdraw(self._api, self._caches, model, taken=bool(facts.host_keeper))
+            if certificate is not None:
+                host = None if facts.host_keeper else certificate.host
+                certificate = await self._certificates.ensure(owner_of(model), certificate, host=host, doubtful=False)
         except NotLeader:
             raise
         except ApiError as error:
             failure = error
-        return Work(model.status.template_digest, model.status.certificate, progress.refused(), failure=failure)
+        renewal = [(renew_after(certificate.not_after) - self._clock()).total_seconds()] if certificate else []
+        return Work(model.status.template_digest, certificate, progress.refused(), tuple(renewal), failure)
 
     async def _confirm(self, model: VerticalModel, manifests: Sequence[Mapping[str, Any]]) -> None:
         """Before a child is made anew: it may be gone because the model is, and no event told. Raises _ModelGone."""
@@ -217,7 +223,7 @@ def _status(
     model, pods = observed.model, [pod for pod in observed.pods if pod.serving and pod.owned]
     old = model.status
     known = isinstance(planned, Plan) or old.url is not None
-    reachable = url(Owner(model.metadata.name, model.metadata.namespace, model.metadata.uid), host) if known else None
+    reachable = url(owner_of(model), host) if known else None
     return merge(
         old,
         verdicts,

@@ -62,15 +62,14 @@ class TraefikRoutes:
     async def _follow(self) -> None:
         """Keep the informer until the CRD changes."""
         informer = self._informers[INGRESS_ROUTE_TCPS] = self._make()
-        running = asyncio.create_task(informer.run())
-        listed = asyncio.create_task(self._listed(informer))
         try:
-            await self._changed.wait()
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(informer.run()), group.create_task(self._listed(informer))]
+                await self._changed.wait()
+                for task in tasks:
+                    task.cancel()
         finally:
             del self._informers[INGRESS_ROUTE_TCPS]
-            for task in (running, listed):
-                task.cancel()
-            await asyncio.wait({running, listed})
             self._on_change()
 
     async def _listed(self, informer: Informer[Child]) -> None:
