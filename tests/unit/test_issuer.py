@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from cryptography.x509.verification import PolicyBuilder, Store
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from verticalmodel.shell.issuer import issue, load_authority, new_authority, renew_after
 
@@ -46,3 +46,14 @@ def test_halves_of_two_authorities_are_refused() -> None:
 def test_no_key_material_shows_in_a_repr() -> None:
     authority = new_authority(NOW)
     assert "PRIVATE" not in repr(authority) + repr(issue(authority, NAMES, NOW))
+
+
+def test_a_bundle_of_two_authorities_verifies_what_either_signed_and_nothing_of_a_third() -> None:
+    first, second, stranger = (new_authority(NOW) for _ in range(3))
+    bundle = Store([first.certificate, second.certificate])
+    verifier = PolicyBuilder().store(bundle).time(NOW).build_server_verifier(x509.DNSName(NAMES[0]))
+    for authority in (first, second):
+        verifier.verify(x509.load_pem_x509_certificate(issue(authority, NAMES, NOW).certificate_pem), [])
+    with pytest.raises(VerificationError):
+        verifier.verify(x509.load_pem_x509_certificate(issue(stranger, NAMES, NOW).certificate_pem), [])
+    assert first.certificate.subject != second.certificate.subject

@@ -21,6 +21,17 @@ def settings(controllers: Any) -> Settings:
     )
 
 
+def test_clients_get_a_day_to_take_a_new_authority_or_what_is_set() -> None:
+    assert parse([], IMAGES).authority_overlap_seconds == 86400
+    assert parse([], {**IMAGES, "AUTHORITY_OVERLAP_SECONDS": "600"}).authority_overlap_seconds == 600
+
+
+def test_an_overlap_below_zero_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse([], {**IMAGES, "AUTHORITY_OVERLAP_SECONDS": "-1"})
+    assert "AUTHORITY_OVERLAP_SECONDS" in capsys.readouterr().err
+
+
 def test_no_ingress_controller_is_let_in_unless_it_is_named() -> None:
     assert parse([], IMAGES).ingress_controllers == settings("[]").ingress_controllers == ()
 

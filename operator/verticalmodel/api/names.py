@@ -39,6 +39,10 @@ ANNOTATION_APPLIED_HASH = f"{GROUP}/applied-hash"
 ANNOTATION_TEMPLATE_DIGEST = f"{GROUP}/template-digest"
 ANNOTATION_PIN = f"{GROUP}/pin"
 ANNOTATION_CLAIM_RETRY = f"{GROUP}/claim-retry"
+ANNOTATION_CA_ROTATE = f"{GROUP}/rotate"
+"""On the authority's Secret, with any value: a successor is wanted. Taken off once there is one."""
+ANNOTATION_CA_PUBLISHED = f"{GROUP}/successor-published"
+ANNOTATION_CA_UNNAMED = f"{GROUP}/retired-unnamed-since"
 
 DEFAULT_STANDARD = "vlm-2026"
 GUARD_PORT = 8443

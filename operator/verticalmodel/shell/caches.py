@@ -141,6 +141,11 @@ class Caches:
         """Every known model."""
         return tuple(self._models)
 
+    def issuers(self) -> frozenset[str]:
+        """The authorities that any model's status names."""
+        held = ((known.open().get("status") or {}).get("certificate") for _, known in self._models.values())
+        return frozenset(certificate["issuer"] for certificate in held if certificate)
+
     def child(self, resource: Resource, key: Key) -> Child | None:
         """The newest known state of a child: from the watch, or from the answer to our own write."""
         seen = self._seen(resource, key)

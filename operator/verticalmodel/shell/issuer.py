@@ -21,6 +21,7 @@ _AUTHORITY_DAYS = 3650
 # Other clocks in the cluster may be a little behind.
 _BACKDATED = timedelta(minutes=5)
 _RENEW_AT = 2 / 3
+_COMMON_NAME_LENGTH = 64
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,16 @@ class Serving:
 def new_authority(now: datetime) -> Authority:
     """A new self-signed authority that may sign leaf certificates only."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "verticalmodel built-in CA")])
+    serial = x509.random_serial_number()
+    # Names differ, so that whoever looks an issuer up by its name alone finds the right one in a bundle of two.
+    common_name = f"verticalmodel built-in CA {serial:x}"[:_COMMON_NAME_LENGTH]
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial)
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(now + timedelta(days=_AUTHORITY_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

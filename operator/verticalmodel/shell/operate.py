@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 import structlog
@@ -18,10 +18,12 @@ from verticalmodel.kube.connection import Connection
 from verticalmodel.kube.health import not_silent, serve_health
 from verticalmodel.kube.leader import Leader
 from verticalmodel.kube.resources import Key
+from verticalmodel.shell.authorities import Rotation, ensure_authority
 from verticalmodel.shell.caches import Caches
-from verticalmodel.shell.certificates import Certificates, ensure_authority
+from verticalmodel.shell.certificates import Certificates
 from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.events import ModelEvents
+from verticalmodel.shell.issuer import Authority
 from verticalmodel.shell.metrics import Metrics
 from verticalmodel.shell.queue import WorkQueue
 from verticalmodel.shell.reconcile import Reconciler
@@ -89,12 +91,12 @@ class _Leadership:
             ingress_controllers=settings.ingress_controllers,
         )
         authority = await ensure_authority(self._api, settings.system_namespace, _now())
-        certificates = Certificates(self._api, authority, settings.cluster_domain, _now)
+        self._certificates = Certificates(self._api, authority, settings.cluster_domain, _now)
         self._pass_over = Reconciler(
             api=self._api,
             caches=self._caches,
             platform=platform,
-            certificates=certificates,
+            certificates=self._certificates,
             recorder=EventRecorder(self._api, settings.identity),
             clock=_now,
             on_status=self._on_status,
@@ -102,9 +104,24 @@ class _Leadership:
         await self._caches.synced()
         await self._events.synced.wait()
         _LOG.info("working", models=len(self._caches.model_keys()), workers=settings.workers)
+        # Not before the models are known: an authority that one of them names must not leave the bundle.
+        rotation = Rotation(
+            api=self._api,
+            namespace=settings.system_namespace,
+            overlap=timedelta(seconds=settings.authority_overlap_seconds),
+            clock=_now,
+            named=self._caches.issuers,
+            on_signer=self._on_signer,
+        )
+        group.create_task(rotation.run())
         group.create_task(self._queue.resync(self._caches.model_keys, settings.resync_seconds))
         await self._queue.run()
         raise AssertionError("unreachable: nobody stops the queue but a cancellation")
+
+    def _on_signer(self, authority: Authority) -> None:
+        if self._certificates.sign_with(authority):
+            for key in self._caches.model_keys():
+                self._queue.add(key)
 
     async def _pass(self, key: Key) -> float | None:
         return await self._pass_over(key)

@@ -30,6 +30,7 @@ class Settings:
     health_port: int
     workers: int
     resync_seconds: float
+    authority_overlap_seconds: float
     identity: str
     log_level: str
 
@@ -61,6 +62,13 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     flag("health-port", "HEALTH_PORT", "8081", "port of /livez, /readyz and /metrics", int)
     flag("workers", "WORKERS", "16", "models reconciled at the same time", int)
     flag("resync-seconds", "RESYNC_SECONDS", "1800", "each model is looked at at least this often", float)
+    flag(
+        "authority-overlap-seconds",
+        "AUTHORITY_OVERLAP_SECONDS",
+        "86400",
+        "how long a new built-in CA stands in the trust bundle before it signs: the time that clients get to take it",
+        float,
+    )
     flag("identity", "POD_UID", "", "unique name of this replica; in a pod, its UID")
     flag("log-level", "LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR")
     given = parser.parse_args(arguments)
@@ -70,6 +78,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         parser.error("--unseal-image (UNSEAL_IMAGE) is required: the image of the init container")
     if given.workers < 1 or given.resync_seconds <= 0:
         parser.error("--workers must be at least 1 and --resync-seconds above 0")
+    if given.authority_overlap_seconds < 0:
+        parser.error("--authority-overlap-seconds (AUTHORITY_OVERLAP_SECONDS) must be 0 or more")
     try:
         controllers = parse_controllers(given.ingress_controllers)
     except ValueError as error:
@@ -84,6 +94,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         health_port=given.health_port,
         workers=given.workers,
         resync_seconds=given.resync_seconds,
+        authority_overlap_seconds=given.authority_overlap_seconds,
         identity=given.identity or uuid.uuid4().hex,
         log_level=given.log_level,
     )

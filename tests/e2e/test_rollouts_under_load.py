@@ -1,0 +1,123 @@
+"""Nothing is lost while a model changes: 50 requests a second, each on a new TLS connection, none tried twice."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from e2e.client import bundle, make_client, model_pods
+from e2e.installed import Cluster, until
+from e2e.load import RATE, Load, load
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+LOG = logging.getLogger("load")
+MODEL = "breast-screening"
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster) -> Iterator[str]:
+    """A namespace in which the sample serves, with a client pod."""
+    name = f"load-{uuid4().hex[:8]}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    make_client(cluster, name)
+    cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
+    cluster.apply(cluster.sample("breast-screening.yaml"), "-n", name)
+    cluster.await_condition(name, MODEL, "Ready", "True", timeout=180)
+    cluster.kubectl("wait", "pod/client", "-n", name, "--for=condition=Ready", "--timeout=60s")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def change(cluster: Cluster, namespace: str, spec: dict[str, Any]) -> None:
+    patch = json.dumps({"spec": spec})
+    cluster.kubectl("patch", "vmodel", MODEL, "-n", namespace, "--type=merge", f"--patch={patch}")
+
+
+def pods(cluster: Cluster, namespace: str) -> dict[str, bool]:
+    """The model's pods by uid, with whether each is ready."""
+    return {
+        pod["metadata"]["uid"]: {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}.get("Ready")
+        == "True"
+        for pod in model_pods(cluster, namespace, MODEL)
+    }
+
+
+def ready_pods(cluster: Cluster, namespace: str, count: int, *, other_than: dict[str, bool] | None = None) -> None:
+    """Wait until there are `count` pods, all ready and none ending, and none of `other_than`."""
+
+    def settled() -> bool:
+        found = pods(cluster, namespace)
+        return len(found) == count and all(found.values()) and not found.keys() & (other_than or {}).keys()
+
+    until(f"{count} pods of the model, all ready", settled, timeout=120, every=1)
+
+
+def lost_nothing(what: str, done: Load) -> None:
+    LOG.info("measured: %s: %d sent in %.1f s, %d failed, slowest answer %.2f s",
+             what, done.sent, done.seconds, len(done.failed), done.slowest)  # fmt: skip
+    assert done.failed == []
+    # The rate was kept: a generator that stalls would lose nothing either.
+    assert done.sent >= 0.9 * RATE * done.seconds
+
+
+def test_a_new_version_takes_over_without_a_lost_request(cluster: Cluster, served: str) -> None:
+    before = pods(cluster, served)
+    with load(cluster, served, MODEL, bundle(cluster)) as done:
+        change(cluster, served, {"pod": {"env": [{"name": "VERSION", "value": uuid4().hex}]}})
+        ready_pods(cluster, served, 1, other_than=before)
+    lost_nothing("new version", done)
+
+
+def test_scaling_up_and_down_loses_no_request(cluster: Cluster, served: str) -> None:
+    with load(cluster, served, MODEL, bundle(cluster)) as done:
+        change(cluster, served, {"replicas": 2})
+        ready_pods(cluster, served, 2)
+        change(cluster, served, {"replicas": 1})
+        ready_pods(cluster, served, 1)
+    lost_nothing("scale up and down", done)
+
+
+def test_a_broken_version_leaves_the_old_one_serving(cluster: Cluster, served: str) -> None:
+    before = pods(cluster, served)
+    with load(cluster, served, MODEL, bundle(cluster)) as done:
+        change(cluster, served, {"source": {"uri": "pvc://models/breast-screening/absent.onnx"}})
+        until("the broken pod is there", lambda: len(pods(cluster, served)) == 2, every=1)
+        cluster.await_condition(served, MODEL, "Ready", "False")
+        change(cluster, served, {"source": {"uri": "pvc://models/breast-screening/model.onnx"}})
+        ready_pods(cluster, served, 1)
+        cluster.await_condition(served, MODEL, "Ready", "True")
+    assert pods(cluster, served).keys() == before.keys()
+    lost_nothing("broken version and back", done)
+
+
+def test_an_update_that_has_nothing_to_take_restarts_nothing(cluster: Cluster, served: str) -> None:
+    before = pods(cluster, served)
+    with load(cluster, served, MODEL, bundle(cluster)) as done:
+        change(cluster, served, {"update": uuid4().hex[:8]})
+        generation = cluster.get("vmodel", MODEL, "-n", served)["metadata"]["generation"]
+        cluster.kubectl("wait", f"vmodel/{MODEL}", "-n", served,
+                        f"--for=jsonpath={{.status.observedGeneration}}={generation}", "--timeout=60s")  # fmt: skip
+    assert pods(cluster, served).keys() == before.keys()
+    lost_nothing("update", done)
+
+
+def test_a_suspension_refuses_connections_and_cuts_none(cluster: Cluster, served: str) -> None:
+    with load(cluster, served, MODEL, bundle(cluster)) as done:
+        change(cluster, served, {"suspend": True})
+        until("no pod is left", lambda: not pods(cluster, served), timeout=60, every=0.5)
+        change(cluster, served, {"suspend": False})
+        ready_pods(cluster, served, 1)
+        resumed = cluster.await_condition(served, MODEL, "Ready", "True")
+    LOG.info("measured: suspend and resume: %d sent in %.1f s, %d refused while suspended, slowest answer %.2f s",
+             done.sent, done.seconds, len(done.failed), done.slowest)  # fmt: skip
+    assert resumed["status"] == "True"
+    # Refused before a word was sent: a client may try again without fear of asking twice.
+    assert [failure for failure in done.failed if failure["stage"] != "connect"] == []
+    assert 0 < len(done.failed) < done.sent
