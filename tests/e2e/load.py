@@ -42,7 +42,7 @@ async def ask(number, context):
             answer = await reader.read()
             writer.close()
         if not answer.startswith(b"HTTP/1.1 200 ") or b'"outputs"' not in answer:
-            raise ValueError(answer[:200].decode(errors="replace"))
+            raise ValueError(answer[:800].decode(errors="replace"))
         slowest = max(slowest, time.monotonic() - started)
     except Exception as error:
         failed.append({"at": time.time(), "stage": stage[number], "error": f"{type(error).__name__}: {error}"})
