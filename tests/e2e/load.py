@@ -126,3 +126,23 @@ def load(cluster: Cluster, namespace: str, model: str, bundle: str, rate: int = 
             running._finish()  # noqa: SLF001 - its own module
         finally:
             process.kill()
+
+
+def bundle(cluster: Cluster) -> str:
+    """The authorities that the installation publishes, in PEM form."""
+    pem: str = cluster.get("configmap", "verticalmodel-ca", "-n", "verticalmodel-system")["data"]["ca.crt"]
+    return pem
+
+
+def model_pods(cluster: Cluster, namespace: str, model: str) -> list[dict[str, Any]]:
+    """The model's pods."""
+    selector = cluster.get("vmodel", model, "-n", namespace)["status"]["selector"]
+    found: list[dict[str, Any]] = cluster.get("pod", "-n", namespace, "-l", selector)["items"]
+    return found
+
+
+def lives(pod: dict[str, Any]) -> str:
+    """Which pod it is and how often its containers were started again."""
+    status = pod["status"]
+    counts = {one["name"]: one["restartCount"] for one in status["containerStatuses"] + status["initContainerStatuses"]}
+    return json.dumps([pod["metadata"]["uid"], counts], sort_keys=True)

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from e2e.client import bundle, lives, make_client, model_pods
+from e2e import client
 from e2e.installed import Cluster, until
-from e2e.load import load
+from e2e.load import bundle, lives, load, model_pods
 from installation import ROOT, built_images
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -104,10 +104,10 @@ def run_operator(cluster: Cluster, reference: str) -> None:
 def test_an_operator_that_renders_otherwise_restarts_no_pod_and_says_update_pending(
     cluster: Cluster, claim: str, newer: str
 ) -> None:
-    make_client(cluster, claim)
+    client.start(cluster, claim)
     cluster.apply(cluster.sample("breast-screening.yaml"), "-n", claim)
     cluster.await_condition(claim, MODEL, "Ready", "True", timeout=180)
-    cluster.kubectl("wait", "pod/client", "-n", claim, "--for=condition=Ready", "--timeout=60s")
+    client.await_ready(cluster, claim)
     before = [lives(pod) for pod in model_pods(cluster, claim, MODEL)]
     assert cluster.condition(claim, MODEL, "UpdatePending")["status"] == "False"
     with load(cluster, claim, MODEL, bundle(cluster)) as done:

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from e2e.client import bundle, make_client, model_pods
+from e2e import client
 from e2e.installed import Cluster, until
-from e2e.load import RATE, Load, load
+from e2e.load import RATE, Load, bundle, load, model_pods
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -26,11 +26,11 @@ def served(cluster: Cluster) -> Iterator[str]:
     name = f"load-{uuid4().hex[:8]}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-    make_client(cluster, name)
+    client.start(cluster, name)
     cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
     cluster.apply(cluster.sample("breast-screening.yaml"), "-n", name)
     cluster.await_condition(name, MODEL, "Ready", "True", timeout=180)
-    cluster.kubectl("wait", "pod/client", "-n", name, "--for=condition=Ready", "--timeout=60s")
+    client.await_ready(cluster, name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from e2e.client import bundle, lives, make_client, model_pods
+from e2e import client
 from e2e.installed import Cluster, until
-from e2e.load import RATE, load
+from e2e.load import RATE, bundle, lives, load, model_pods
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -32,10 +32,10 @@ def hasty(cluster: Cluster) -> Iterator[None]:
 
 @pytest.mark.usefixtures("hasty")
 def test_a_new_authority_and_new_certificates_lose_no_request(cluster: Cluster, claim: str) -> None:
-    make_client(cluster, claim)
+    client.start(cluster, claim)
     cluster.apply(cluster.sample("breast-screening.yaml"), "-n", claim)
     cluster.await_condition(claim, MODEL, "Ready", "True", timeout=180)
-    cluster.kubectl("wait", "pod/client", "-n", claim, "--for=condition=Ready", "--timeout=60s")
+    client.await_ready(cluster, claim)
     before, old, [pod] = certificate(cluster, claim), bundle(cluster), model_pods(cluster, claim, MODEL)
     with load(cluster, claim, MODEL, old) as done:
         cluster.kubectl("annotate", "secret/verticalmodel-ca", *SYSTEM, "verticalmodel.io/rotate=now")
