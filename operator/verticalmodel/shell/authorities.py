@@ -139,19 +139,28 @@ async def _read(api: ApiClient, namespace: str) -> _Stored | None:
 
 def _known(stored: _Stored) -> Authorities:
     annotations = stored.body["metadata"].get("annotations") or {}
-    published = annotations.get(names.ANNOTATION_CA_PUBLISHED)
     unnamed = json.loads(annotations.get(names.ANNOTATION_CA_UNNAMED) or "{}")
+    if not isinstance(unnamed, dict):
+        raise ValueError(f"annotation {names.ANNOTATION_CA_UNNAMED} must be a JSON object; take it off")  # noqa: TRY004 - a bad value in a Secret
     return Authorities(
         signing=_signer(stored.signing),
         successor=_signer(stored.successor) if stored.successor else None,
-        successor_published=datetime.fromisoformat(published) if published else None,
+        successor_published=_moment(annotations.get(names.ANNOTATION_CA_PUBLISHED)),
         retired=tuple(
-            Retired(fingerprint(one), one.not_valid_after_utc, datetime.fromisoformat(since) if since else None)
+            Retired(fingerprint(one), one.not_valid_after_utc, _moment(unnamed.get(fingerprint(one))))
             for one in stored.retired
-            for since in [unnamed.get(fingerprint(one))]
         ),
         requested=names.ANNOTATION_CA_ROTATE in annotations,
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    moment = datetime.fromisoformat(str(text))
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; take that annotation off the authority's Secret")
+    return moment
 
 
 def _signer(authority: Authority) -> Signer:
