@@ -91,6 +91,6 @@ async def test_a_half_that_does_not_fit_is_refused_and_never_overwritten(operato
     data = {"next.crt": base64.b64encode(b"no certificate").decode(), "next.key": ""}
     await operator.api.patch_merge(resources.SECRETS, operator.key, {"data": data})
     before = await operator.api.get(resources.SECRETS, operator.key)
-    with pytest.raises(ValueError, match="certificate"):
+    with pytest.raises(ValueError, match="PEM"):
         await operator.at(START)
     assert await operator.api.get(resources.SECRETS, operator.key) == before
