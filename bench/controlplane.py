@@ -31,13 +31,18 @@ class ControlPlane:
     operator: Path
 
 
-@contextmanager
-def control_plane() -> Iterator[ControlPlane]:
-    """Bring one up, install CRDs, rights, policies, the edition and the runtime; take it down again."""
+def remove_orphans() -> None:
+    """Take down what killed benchmarks left."""
     for name in clusters.names():
         pid = name.removeprefix(PREFIX)
         if name.startswith(PREFIX) and pid.isdecimal() and not Path(f"/proc/{pid}").exists():
             clusters.down(name)
+
+
+@contextmanager
+def control_plane() -> Iterator[ControlPlane]:
+    """Bring one up, install CRDs, rights, policies, the edition and the runtime; take it down again."""
+    remove_orphans()
     cluster = Cluster.up(f"{PREFIX}{os.getpid()}", Shape(nodes=0))
     try:
         for _, folders in STAGES[:-1]:

@@ -93,6 +93,13 @@ def test_a_model_that_no_node_fits_says_what_each_node_lacks(hospital: Hospital)
     hospital.drop("huge")
 
 
+def test_a_model_whose_gpu_is_taken_says_that_a_node_would_have_it(large: Hospital) -> None:
+    large.serve("second", gpu={"memory": "80G"}, source=large.from_bucket())
+    message = large.await_reason("second", "Progressing", "Unschedulable")["message"]
+    assert "node2: has what is needed, so it is full" in message
+    large.drop("second")
+
+
 def test_a_source_is_reached_only_where_its_egress_says(hospital: Hospital) -> None:
     """The control: the same model with the right port serves."""
     condition = hospital.await_reason(ASTRAY, "Ready", "SourceUnreachable")

@@ -197,19 +197,22 @@ def test_the_way_back_from_a_wrong_key_works(vault: Vault) -> None:
     vault.drop("back")
 
 
-def test_no_plaintext_of_a_sealed_model_is_on_a_nodes_disk(vault: Vault) -> None:
-    """Searched for by bytes that only this model has; the control: a plain copy, planted in the claim, is found."""
+def test_neither_the_plaintext_nor_the_key_of_a_sealed_model_is_on_a_nodes_disk(vault: Vault) -> None:
+    """Searched for by bytes that only they have; the control: copies of both, planted in the claim, are found."""
+    key = (vault.folder / "model.key").read_bytes()
+    secrets = (MARK, key, base64.b64encode(key), key.hex().encode())
     vault.serve("secret", source={"digest": vault.digest})
     vault.cluster.await_condition(vault.namespace, "secret", "Ready", "True", timeout=180)
     disks = [node.directory for node in clusters.Cluster.find(vault.cluster.name).layout.nodes]
-    assert [path for disk in disks for path in holding(disk, MARK)] == []
+    assert [path for disk in disks for path in holding(disk, *secrets)] == []
     [pod] = vault.cluster.get("pods", "-n", vault.namespace, "-l", "verticalmodel.io/model=secret")["items"]
     crash(pod["metadata"]["uid"])
     until("the server restarted", lambda: restarts(vault, pod["metadata"]["name"]) > 0, timeout=60)
-    assert [path for disk in disks for path in holding(disk, MARK)] == [], "after a crash"
+    assert [path for disk in disks for path in holding(disk, *secrets)] == [], "after a crash"
     vault.put("planted/model.onnx", vault.folder / "model.onnx")
-    found = [path for disk in disks for path in holding(disk, MARK)]
-    assert [path.parts[-2:] for path in found] == [("planted", "model.onnx")], "the control"
+    vault.put("planted/model.key", vault.folder / "model.key")
+    found = [path for disk in disks for path in holding(disk, *secrets)]
+    assert {path.parts[-2:] for path in found} == {("planted", "model.onnx"), ("planted", "model.key")}, "the control"
     vault.drop("secret")
 
 
@@ -232,15 +235,16 @@ def restarts(vault: Vault, pod: str) -> int:
     return sum(int(one["restartCount"]) for one in found)
 
 
-def holding(folder: Path, needle: bytes) -> list[Path]:
-    """Files on disk below `folder` that hold the bytes; memory volumes are other file systems and left out."""
+def holding(folder: Path, *needles: bytes) -> list[Path]:
+    """Files on disk below `folder` that hold any of the bytes; memory volumes are other file systems and left out."""
     command = ["find", folder, "-xdev", "-type", "f", "-size", "-64M", "-print0"]
     listed = subprocess.run(command, check=True, capture_output=True).stdout.split(b"\0")
-    return [path for path in (Path(os.fsdecode(one)) for one in listed if one) if _holds(path, needle)]
+    return [path for path in (Path(os.fsdecode(one)) for one in listed if one) if _holds(path, needles)]
 
 
-def _holds(path: Path, needle: bytes) -> bool:
+def _holds(path: Path, needles: tuple[bytes, ...]) -> bool:
     try:
-        return needle in path.read_bytes()
+        content = path.read_bytes()
     except OSError:
         return False  # gone meanwhile
+    return any(needle in content for needle in needles)
