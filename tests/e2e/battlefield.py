@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from e2e.installed import KUBECTL, Cluster
+from e2e.outcomes import Outcome
 from e2e.surroundings import METADATA, listeners
 from testcluster import cluster as clusters
 from verticalmodel.plan import MODEL_MOUNT
@@ -32,14 +33,6 @@ exec({_INSIDE!r}, {{"__name__": "__main__"}})
 """attacks_inside.py with what it imports, in one piece."""
 MODEL = "breast-screening"
 LOAD = Path(__file__).with_name("load_inside.py").read_text()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an attempt ended."""
-
-    succeeded: bool
-    said: str
 
 
 def finished(process: subprocess.Popen[str], timeout: float) -> list[Outcome]:
@@ -67,6 +60,10 @@ class Container:
         """Run a script of ours there, by the image's Python."""
         command = [KUBECTL, "--kubeconfig", self.cluster.kubeconfig, "exec", "-i", self.pod, "-n", self.namespace]
         return _started([*command, "-c", self.name, "--", "python", "-", *arguments], script)
+
+    def begin(self, *attack: str) -> subprocess.Popen[str]:
+        """Begin an attack there."""
+        return self.start(INSIDE, json.dumps([attack]))
 
     def attempts(self, attacks: Sequence[Words], timeout: float = 60) -> list[Outcome]:
         """Try attacks there, all at once."""
@@ -111,6 +108,11 @@ class Served:
         listed = [*status["containerStatuses"], *status["initContainerStatuses"]]
         return {one["name"]: one["restartCount"] for one in listed if one["name"] in ("server", "guard")}
 
+    def ended(self, pod: str) -> dict[str, Any]:
+        """The status of a pod that was ended with a reason; empty before."""
+        status: dict[str, Any] = self.cluster.get("pod", pod, "-n", self.namespace)["status"]
+        return status if status.get("reason") else {}
+
     def ready(self, timeout: float = 180) -> None:
         self.cluster.await_condition(self.namespace, MODEL, "Ready", "True", timeout=timeout)
 
@@ -134,6 +136,19 @@ class Battlefield:
         command = local.enter(self.node, [sys.executable, "-I", "-", json.dumps([attack])], mounts=False)
         [outcome] = finished(_started(command, INSIDE), timeout)
         return outcome
+
+    def logs_on_disk(self, pod: dict[str, Any]) -> int:
+        """Bytes of a pod's logs on its node."""
+        meta = pod["metadata"]
+        machine = clusters.Cluster.find(self.cluster.name).layout.node(self.node)
+        folder = machine.var_log / "pods" / f"{meta['namespace']}_{meta['name']}_{meta['uid']}"
+        total = 0
+        for path in folder.rglob("*"):
+            try:
+                total += path.stat().st_size if path.is_file() else 0
+            except FileNotFoundError:
+                continue  # rotated meanwhile
+        return total
 
     def load(self, seconds: float) -> subprocess.Popen[str]:
         """Requests to the neighbour, one at a time with a new connection each; prints how they fared."""

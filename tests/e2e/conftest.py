@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from e2e.installed import Cluster
-from e2e.outcomes import FILE, Outcomes
+from e2e.outcomes import Outcomes
 from installation import ROOT, built_images, install
 from testcluster import cluster as clusters
 
@@ -36,8 +36,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     terminalreporter.write_sep("=", "attacks from inside a server")
     terminalreporter.write_line(found.markdown())
-    if os.environ.get(FILE):
-        found.write(Path(os.environ[FILE]))
+    if path := config.getoption("--attack-table"):
+        path.write_text(found.markdown() + "\n")
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,16 @@
-"""The table of attacks and how they ended, shown in the terminal's summary; written to a file where one is named."""
+"""The table of attacks and how they ended, in the terminal's summary and by `--attack-table FILE`."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 
-FILE = "VERTICALMODEL_E2E_OUTCOMES"
-"""Names the file: JSON where it ends in .json, else Markdown."""
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended."""
+
+    succeeded: bool
+    said: str
 
 
 @dataclass(frozen=True)
@@ -26,20 +29,19 @@ class Outcomes:
 
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, attack: str, *, control: str, outcome: str, held: bool) -> None:
-        """Record a row; before anything is asserted, so that what succeeded is in the table too."""
-        self.rows.append(Row(attack, control, outcome, held))
+    def add(self, attack: str, *, kept: Outcome, control: Outcome, remark: str = "") -> None:
+        """Record a row; before anything is asserted, so that what succeeded is in the table too.
+
+        It held where it failed in the server and only there: what fails everywhere shows nothing.
+        """
+        said = f"{kept.said}; {remark}" if remark else kept.said
+        self.rows.append(Row(attack, control.said, said, held=control.succeeded and not kept.succeeded))
 
     def markdown(self) -> str:
         """The rows as a table, in the order of their names."""
-        lines = ["| attack | control | outcome | |", "|---|---|---|---|"]
+        lines = ["| attack | control | outcome | held |", "|---|---|---|---|"]
         lines += [
-            f"| {row.attack} | {row.control} | {row.outcome} | {'held' if row.held else '**BROKEN**'} |"
+            f"| {row.attack} | {row.control} | {row.outcome} | {'yes' if row.held else '**NO**'} |"
             for row in sorted(self.rows, key=lambda one: one.attack)
         ]
         return "\n".join(lines)
-
-    def write(self, path: Path) -> None:
-        """Keep the table in a file."""
-        listed = [asdict(row) for row in self.rows]
-        path.write_text(json.dumps(listed, indent=1) if path.suffix == ".json" else self.markdown() + "\n")

@@ -7,14 +7,15 @@ attack that fails everywhere proves nothing.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from e2e.battlefield import Battlefield, Outcome, Words, battlefield
-from e2e.installed import Cluster
-from e2e.outcomes import Outcomes
+from e2e.battlefield import Battlefield, Words, battlefield
+from e2e.installed import Cluster, until
+from e2e.outcomes import Outcome, Outcomes
 from verticalmodel.api import names
 from verticalmodel.plan import MODEL_MOUNT
 from verticalmodel.render.guard_config import CERTIFICATE_DIR
@@ -103,41 +104,34 @@ def test_an_attack_from_inside_the_server_fails_and_succeeds_where_nothing_keeps
     attack: str, tried: dict[str, tuple[Outcome, Outcome]], outcomes: Outcomes
 ) -> None:
     kept, free = tried[attack]
-    outcomes.add(attack, control=free.said, outcome=kept.said, held=not kept.succeeded)
+    outcomes.add(attack, kept=kept, control=free)
     assert (kept.succeeded, free.succeeded) == (False, True), f"in the server: {kept}; free: {free}"
 
 
 def test_another_models_server_listens_to_its_own_pod_alone(field: Battlefield, outcomes: Outcomes) -> None:
     kept = field.target.server.attempt("connect", field.neighbour.address, SERVER_PORT)
     own = field.neighbour.server.attempt("connect", "127.0.0.1", SERVER_PORT)
-    control = f"from its own pod: {own.said}"
-    outcomes.add("another model's server", control=control, outcome=kept.said, held=not kept.succeeded)
+    outcomes.add("another model's server; control: in its own pod", kept=kept, control=own)
     assert (kept.succeeded, own.succeeded) == (False, True), f"in the server: {kept}; in its own pod: {own}"
 
 
 def test_a_fork_bomb_stops_at_its_pods_limit_and_the_neighbour_serves_on(
     field: Battlefield, outcomes: Outcomes
 ) -> None:
-    before = field.neighbour.restarts()
-    kept = field.target.server.attempt("fork-bomb", str(PROCESSES))
+    kept, beside = tried_beside_requests(field, "fork-bomb", str(PROCESSES))
     free = field.attempt_on_node("fork-bomb", str(PROCESSES))
-    beside = served(field)
-    outcomes.add("fork bomb", control=free.said, outcome=f"{kept.said}; {beside}", held=not kept.succeeded)
+    outcomes.add("fork bomb", kept=kept, control=free, remark=beside)
     assert (kept.succeeded, free.succeeded) == (False, True), f"in the server: {kept}; free: {free}"
-    assert field.neighbour.restarts() == before
     field.target.ready()
 
 
 def test_a_hog_of_memory_is_killed_at_its_own_limit_and_the_neighbour_serves_on(
     field: Battlefield, outcomes: Outcomes
 ) -> None:
-    before = field.neighbour.restarts()
-    kept = field.target.server.attempt("take-memory", "1024")
+    kept, beside = tried_beside_requests(field, "take-memory", "1024")
     free = field.free.attempt("take-memory", "1024")
-    beside = served(field)
-    outcomes.add("memory hog", control=free.said, outcome=f"{kept.said}; {beside}", held=kept.said == KILLED)
+    outcomes.add("memory hog", kept=kept, control=free, remark=beside)
     assert (kept.said, free.succeeded) == (KILLED, True), f"in the server: {kept}; free: {free}"
-    assert field.neighbour.restarts() == before
     field.target.ready()
 
 
@@ -151,8 +145,8 @@ def test_a_hog_of_cpu_gets_its_limit_and_the_neighbour_keeps_its_latency(
         kept = hog.result()
     free = field.free.attempt("take-cpu", "3", "0.75")
     ratio = during["median"] / before["median"]
-    said = f"{kept.said}; the neighbour's median {before['median']:.0f} ms, beside it {during['median']:.0f} ms"
-    outcomes.add("CPU hog", control=free.said, outcome=said, held=not kept.succeeded and ratio < 5)
+    beside = f"the neighbour's median {before['median']:.0f} ms, beside it {during['median']:.0f} ms"
+    outcomes.add("CPU hog", kept=kept, control=free, remark=beside)
     assert (kept.succeeded, free.succeeded) == (False, True), f"in the server: {kept}; free: {free}"
     assert (during["failed"], before["failed"]) == (0, 0), during["failures"]
     assert ratio < 5
@@ -161,9 +155,28 @@ def test_a_hog_of_cpu_gets_its_limit_and_the_neighbour_keeps_its_latency(
 def test_a_full_tmp_is_a_full_volume_of_its_own(field: Battlefield, outcomes: Outcomes) -> None:
     kept = field.target.server.attempt("fill", "/tmp", SCRATCH_MEBIBYTES_AND_ONE)  # noqa: S108
     free = field.free.attempt("fill", "/tmp", SCRATCH_MEBIBYTES_AND_ONE)  # noqa: S108
-    outcomes.add("fill /tmp beyond its size", control=free.said, outcome=kept.said, held=not kept.succeeded)
+    outcomes.add("fill /tmp beyond its size", kept=kept, control=free)
     assert (kept.succeeded, free.succeeded) == (False, True), f"in the server: {kept}; free: {free}"
     assert kept.said.startswith("No space left on device")
+
+
+def test_a_flood_of_logs_ends_with_its_own_pod(field: Battlefield, outcomes: Outcomes) -> None:
+    free = field.free.attempt("flood-log", "1024", "20")
+    pod, before, peak = field.target.pod, field.neighbour.restarts(), 0
+    begun = time.monotonic()
+    with field.target.server.begin("flood-log", "8192", "40") as flood:
+        while flood.poll() is None:
+            peak = max(peak, field.logs_on_disk(pod))
+            time.sleep(0.2)
+        lasted = time.monotonic() - begun
+        flood.communicate()
+    ended = until("the flood's pod has ended", lambda: field.target.ended(pod["metadata"]["name"]), timeout=30)
+    kept = Outcome(ended["reason"] != "Evicted", f"{ended['reason']} after {lasted:.0f} s and {peak >> 20} MiB")
+    outcomes.add("flood the node's disk with logs", kept=kept, control=free)
+    assert (kept.succeeded, free.succeeded) == (False, True), f"in the server: {ended}; free: {free}"
+    assert field.neighbour.restarts() == before
+    assert field.cluster.get("pod", "free", "-n", field.free.namespace)["status"]["phase"] == "Running"
+    field.target.ready()
 
 
 def latencies(field: Battlefield, seconds: float) -> dict[str, float]:
@@ -175,7 +188,12 @@ def latencies(field: Battlefield, seconds: float) -> dict[str, float]:
     return found
 
 
-def served(field: Battlefield) -> str:
-    """Said where the neighbour answers everything for a second."""
-    found = latencies(field, seconds=1)
-    return f"the neighbour answered {found['requests'] - found['failed']:.0f} of {found['requests']:.0f}"
+def tried_beside_requests(field: Battlefield, *attack: str) -> tuple[Outcome, str]:
+    """An attack in the server while the neighbour serves; fails where the neighbour missed a request or restarted."""
+    before = field.neighbour.restarts()
+    with ThreadPoolExecutor(1) as beside:
+        requests = beside.submit(latencies, field, seconds=4)
+        kept = field.target.server.attempt(*attack)
+        found = requests.result()
+    assert (found["failed"], field.neighbour.restarts()) == (0, before), found
+    return kept, f"the neighbour answered all of {found['requests']:.0f} requests"
