@@ -1,4 +1,7 @@
-"""What the tiers share: the record of bad input and what it produced (`--bad-input-table FILE`, hack/bad_inputs.py)."""
+"""What the tiers share: the record of bad input and what it produced (`--bad-input-table FILE`, hack/bad_inputs.py).
+
+The option of e2e's record of attacks is here too: pytest reads options before it looks into a tier.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--bad-input-table", type=Path, metavar="FILE", help="append what bad input produced, as JSON lines"
     )
+    parser.addoption("--attack-table", type=Path, metavar="FILE", help="write how attacks from inside a server ended")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -17,10 +17,33 @@ from uuid import uuid4
 import pytest
 
 from e2e.installed import Cluster
+from e2e.outcomes import Outcomes
 from installation import ROOT, built_images, install
 from testcluster import cluster as clusters
 
 PREFIX = "e2e-"
+_OUTCOMES = pytest.StashKey[Outcomes]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_OUTCOMES] = Outcomes()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show the attacks that were run and how they ended."""
+    found = config.stash[_OUTCOMES]
+    if not found.rows:
+        return
+    terminalreporter.write_sep("=", "attacks from inside a server")
+    terminalreporter.write_line(found.markdown())
+    if path := config.getoption("--attack-table"):
+        path.write_text(found.markdown() + "\n")
+
+
+@pytest.fixture(scope="session")
+def outcomes(pytestconfig: pytest.Config) -> Outcomes:
+    """Where tests record an attack and how it ended."""
+    return pytestconfig.stash[_OUTCOMES]
 
 
 def hack_cluster(*arguments: str | Path) -> str:
