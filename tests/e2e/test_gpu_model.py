@@ -15,6 +15,7 @@ from e2e.gpus import LOG, allocatable, device, uuid
 from e2e.hospital import ASTRAY, Hospital, opened
 from e2e.installed import Cluster, until
 from fakegpu import installation as fake_gpu
+from recording import BadInput
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -82,14 +83,18 @@ def test_a_model_from_a_private_website_serves_on_the_device_plugins_node(hospit
     hospital.drop("plugin")
 
 
-def test_a_model_that_no_node_fits_says_what_each_node_lacks(hospital: Hospital) -> None:
+def test_a_model_that_no_node_fits_says_what_each_node_lacks(hospital: Hospital, bad_input: BadInput) -> None:
     hospital.serve("huge", gpu={"memory": "100G"}, source=hospital.from_bucket())
-    message = hospital.await_reason("huge", "Progressing", "Unschedulable")["message"]
-    assert message.partition("GPUs by node: ")[2] == (
+    said = hospital.await_reason("huge", "Progressing", "Unschedulable")
+    assert said["message"].partition("GPUs by node: ")[2] == (
         "node1: largest GPU NVIDIA L4 has 24.15 GB of 99.00 GB; "
         "node2: largest GPU NVIDIA A100-SXM4-80GB has 85.90 GB of 99.00 GB; "
         "node3: its GPUs are offered by the device plugin only"
     )
+    hospital.serve("huge", source=hospital.from_bucket())
+    ended = hospital.cluster.await_condition(hospital.namespace, "huge", "Ready", "True", timeout=180)
+    given = "spec.resources.gpu.memory: 100G"
+    bad_input.tried("no-gpu", given, produced=said, way_back="no GPU", ended=ended)
     hospital.drop("huge")
 
 
@@ -100,12 +105,15 @@ def test_a_model_whose_gpu_is_taken_says_that_a_node_would_have_it(large: Hospit
     large.drop("second")
 
 
-def test_a_source_is_reached_only_where_its_egress_says(hospital: Hospital) -> None:
+def test_a_source_is_reached_only_where_its_egress_says(hospital: Hospital, bad_input: BadInput) -> None:
     """The control: the same model with the right port serves."""
     condition = hospital.await_reason(ASTRAY, "Ready", "SourceUnreachable")
     assert condition["status"] == "False"
     hospital.serve(ASTRAY, source=hospital.from_bucket())
     hospital.answers(ASTRAY)
+    ended = hospital.cluster.condition(hospital.namespace, ASTRAY, "Ready")
+    given = "spec.source.egress that misses the source"
+    bad_input.tried("unreachable-source", given, produced=condition, way_back="its port", ended=ended)
 
 
 @pytest.fixture
