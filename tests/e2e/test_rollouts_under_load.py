@@ -99,24 +99,3 @@ def test_a_broken_version_leaves_the_old_one_serving(cluster: Cluster, served: s
         cluster.await_condition(served, MODEL, "Ready", "True")
     assert pods(cluster, served).keys() == before.keys()
     lost_nothing("broken version and back", done)
-
-
-def test_a_suspension_turns_clients_away_and_cuts_no_answer(cluster: Cluster, served: str) -> None:
-    with load(cluster, served, MODEL, bundle(cluster)) as done:
-        change(cluster, served, {"suspend": True})
-        until("no pod is left", lambda: not pods(cluster, served), timeout=60, every=0.5)
-        change(cluster, served, {"suspend": False})
-        ready_pods(cluster, served, 1)
-        cluster.await_condition(served, MODEL, "Ready", "True")
-    refused = [failure for failure in done.failed if failure["stage"] == "connect"]
-    LOG.info("measured: suspend and resume: %d sent in %.1f s, %d connections refused, %d told that nobody serves",
-             done.sent, done.seconds, len(refused), len(done.failed) - len(refused))  # fmt: skip
-    assert [failure for failure in done.failed if failure not in refused and not _never_served(failure)] == []
-    assert 0 < len(done.failed) < done.sent
-
-
-def _never_served(failure: dict[str, Any]) -> bool:
-    """The guard outlives the server by a moment, and while no other pod is there Services still lead to it: it answers
-    503, having sent the request to nobody, so that a client may try again without fear of asking twice.
-    """
-    return " 503 " in failure["error"] and "remote connection failure" in failure["error"]
