@@ -81,7 +81,7 @@ CASES = {
         "a server that is healthy and answers 500 to inference",
         "CanaryFailed",
         runtime={"command": ["python", "-c", _POLITE], "args": []},
-        names=("bad 500",),
+        names=("canary answer", "bad: 500"),
     ),
     "source-too-large": Case(
         "a file of 400 MiB, spec.resources.memory: 320Mi",
