@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from e2e import traefik
+from e2e import client, traefik
 from e2e.installed import Cluster, until
-from e2e.test_breast_screening import HELD_OUT, MODEL, client_pod
+from e2e.test_breast_screening import HELD_OUT, MODEL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -49,11 +49,7 @@ def exposed(cluster: Cluster) -> Iterator[str]:
     for each in (name, outside):
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each, "labels": labels}})
-    trust = cluster.get("configmap", "verticalmodel-ca", "-n", "verticalmodel-system")["data"]
-    cluster.apply(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ca", "namespace": outside}, "data": trust}
-    )
-    cluster.apply(client_pod(cluster, outside))
+    client.start(cluster, outside)
     cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
     try:
         traefik.name_to_operator(cluster)
@@ -62,7 +58,7 @@ def exposed(cluster: Cluster) -> Iterator[str]:
         assert cluster.await_condition(name, MODEL, "Accepted", "False")["reason"] == "IngressClassNotFound"
         traefik.install(cluster, name)
         cluster.await_condition(name, MODEL, "Ready", "True", timeout=300)
-        cluster.kubectl("wait", "pod/client", "-n", outside, "--for=condition=Ready", "--timeout=60s")
+        client.await_ready(cluster, outside)
         yield name
     finally:
         cluster.kubectl("delete", "namespace", name, outside, "--wait=false")
