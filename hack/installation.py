@@ -1,6 +1,6 @@
 """Installs the operator from the plain manifests, with the images built here, into the cluster of a kubeconfig.
 
-Usage: installation.py [--kubeconfig FILE] [--images localhost|FILE]
+Usage: installation.py [--kubeconfig FILE]
 """
 
 from __future__ import annotations
