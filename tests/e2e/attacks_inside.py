@@ -108,16 +108,6 @@ def fill(folder: str, mebibytes: str) -> str:
         return f"wrote {mebibytes} MiB"
 
 
-def flood_log(mebibytes: str, seconds: str) -> str:
-    """So much into the container's log, in lines of 1 KiB, or less when the time is over."""
-    chunk = (b"x" * 1023 + b"\n") * 64
-    begun, wanted, written = time.monotonic(), int(mebibytes) * MEBI, 0
-    with Path(f"/proc/{_first_of_container()}/fd/1").open("wb", buffering=0) as log:
-        while written < wanted and time.monotonic() - begun < float(seconds):
-            written += log.write(chunk)
-    return f"logged {written // MEBI} MiB"
-
-
 def _first_of_container() -> int:
     """The process that the container was made for: the oldest that shares our mount namespace."""
     own = Path("/proc/self/ns/mnt").readlink()
@@ -181,7 +171,7 @@ ATTACKS: dict[str, Callable[..., str]] = KERNEL_ATTACKS | {
     one.__name__.replace("_", "-"): one
     for one in (
         read_environment, read_file, read_file_of, open_for_writing, make_file, write_elsewhere, connect, fetch,
-        resolve, fill, flood_log, take_memory, fork_bomb, take_cpu,
+        resolve, fill, take_memory, fork_bomb, take_cpu,
     )
 }  # fmt: skip
 

@@ -108,11 +108,6 @@ class Served:
         listed = [*status["containerStatuses"], *status["initContainerStatuses"]]
         return {one["name"]: one["restartCount"] for one in listed if one["name"] in ("server", "guard")}
 
-    def ended(self, pod: str) -> dict[str, Any]:
-        """The status of a pod that was ended with a reason; empty before."""
-        status: dict[str, Any] = self.cluster.get("pod", pod, "-n", self.namespace)["status"]
-        return status if status.get("reason") else {}
-
     def ready(self, timeout: float = 180) -> None:
         self.cluster.await_condition(self.namespace, MODEL, "Ready", "True", timeout=timeout)
 
@@ -136,19 +131,6 @@ class Battlefield:
         command = local.enter(self.node, [sys.executable, "-I", "-", json.dumps([attack])], mounts=False)
         [outcome] = finished(_started(command, INSIDE), timeout)
         return outcome
-
-    def logs_on_disk(self, pod: dict[str, Any]) -> int:
-        """Bytes of a pod's logs on its node."""
-        meta = pod["metadata"]
-        machine = clusters.Cluster.find(self.cluster.name).layout.node(self.node)
-        folder = machine.var_log / "pods" / f"{meta['namespace']}_{meta['name']}_{meta['uid']}"
-        total = 0
-        for path in folder.rglob("*"):
-            try:
-                total += path.stat().st_size if path.is_file() else 0
-            except FileNotFoundError:
-                continue  # rotated meanwhile
-        return total
 
     def load(self, seconds: float) -> subprocess.Popen[str]:
         """Requests to the neighbour, one at a time with a new connection each; prints how they fared."""

@@ -28,6 +28,8 @@ def served(cluster: Cluster) -> Iterator[str]:
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     client.start(cluster, name)
     cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
+    # A claim that its first pod binds is unknown when that pod is rendered; the next change would know more.
+    cluster.kubectl("wait", "job/breast-screening-model", "-n", name, "--for=condition=Complete", "--timeout=120s")
     cluster.apply(cluster.sample("breast-screening.yaml"), "-n", name)
     cluster.await_condition(name, MODEL, "Ready", "True", timeout=180)
     client.await_ready(cluster, name)

@@ -7,14 +7,13 @@ attack that fails everywhere proves nothing.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from e2e.battlefield import Battlefield, Words, battlefield
-from e2e.installed import Cluster, until
+from e2e.installed import Cluster
 from e2e.outcomes import Outcome, Outcomes
 from verticalmodel.api import names
 from verticalmodel.plan import MODEL_MOUNT
@@ -158,25 +157,6 @@ def test_a_full_tmp_is_a_full_volume_of_its_own(field: Battlefield, outcomes: Ou
     outcomes.add("fill /tmp beyond its size", kept=kept, control=free)
     assert (kept.succeeded, free.succeeded) == (False, True), f"in the server: {kept}; free: {free}"
     assert kept.said.startswith("No space left on device")
-
-
-def test_a_flood_of_logs_ends_with_its_own_pod(field: Battlefield, outcomes: Outcomes) -> None:
-    free = field.free.attempt("flood-log", "1024", "20")
-    pod, before, peak = field.target.pod, field.neighbour.restarts(), 0
-    begun = time.monotonic()
-    with field.target.server.begin("flood-log", "8192", "40") as flood:
-        while flood.poll() is None:
-            peak = max(peak, field.logs_on_disk(pod))
-            time.sleep(0.2)
-        lasted = time.monotonic() - begun
-        flood.communicate()
-    ended = until("the flood's pod has ended", lambda: field.target.ended(pod["metadata"]["name"]), timeout=30)
-    kept = Outcome(ended["reason"] != "Evicted", f"{ended['reason']} after {lasted:.0f} s and {peak >> 20} MiB")
-    outcomes.add("flood the node's disk with logs", kept=kept, control=free)
-    assert (kept.succeeded, free.succeeded) == (False, True), f"in the server: {ended}; free: {free}"
-    assert field.neighbour.restarts() == before
-    assert field.cluster.get("pod", "free", "-n", field.free.namespace)["status"]["phase"] == "Running"
-    field.target.ready()
 
 
 def latencies(field: Battlefield, seconds: float) -> dict[str, float]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
@@ -31,6 +32,16 @@ def test_a_serving_certificate_verifies_for_its_names_and_lives_90_days() -> Non
 
 def test_renewal_is_due_after_two_thirds_of_the_life() -> None:
     assert renew_after(NOW + timedelta(days=90)) == NOW + timedelta(days=60)
+
+
+def test_an_encrypted_key_is_refused_as_a_value() -> None:
+    """Whoever looks after the authorities expects it, and goes on with the one in force."""
+    authority = new_authority(NOW)
+    key = serialization.load_pem_private_key(authority.key_pem, password=None)
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    locked = key.private_bytes(pem, form, serialization.BestAvailableEncryption(b"secret"))
+    with pytest.raises(ValueError, match="encrypted"):
+        load_authority(authority.certificate_pem, locked)
 
 
 def test_a_stored_authority_is_the_same_one() -> None:

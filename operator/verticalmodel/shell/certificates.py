@@ -51,13 +51,15 @@ class Certificates:
         held = known is not None and known.host == host and not self._due(known)
         if known is not None and held and not (doubtful and await self._missing(owner)):
             return known
-        serving = issue(self._authority, server_names(owner, self._cluster_domain, host), self._clock())
+        # Another may sign from now on while this one's certificate is stored: the status must name who signed it.
+        authority = self._authority
+        serving = issue(authority, server_names(owner, self._cluster_domain, host), self._clock())
         await self._store(certificate_secret(owner, serving.certificate_pem, serving.key_pem))
         _LOG.info("certificate issued", model=owner.name, namespace=owner.namespace, fingerprint=serving.fingerprint)
         return CertificateStatus(
             not_after=serving.not_after,
             fingerprint=serving.fingerprint,
-            issuer=self._authority.fingerprint,
+            issuer=authority.fingerprint,
             host=host,
         )
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -89,9 +90,12 @@ def new_authority(now: datetime) -> Authority:
 
 
 def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
-    """The authority stored in a Secret. Raises ValueError where the two halves do not belong together."""
+    """The authority stored in a Secret. Raises ValueError for an unusable key, and where the halves do not fit."""
     certificate = x509.load_pem_x509_certificate(certificate_pem)
-    key = serialization.load_pem_private_key(key_pem, password=None)
+    try:
+        key = serialization.load_pem_private_key(key_pem, password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("the key of the certificate authority is encrypted or of an unknown kind") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError("the key of the certificate authority is not an elliptic-curve key")  # noqa: TRY004 - a bad value in a Secret, not a programming error
     if key.public_key() != certificate.public_key():
