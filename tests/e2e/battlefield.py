@@ -61,10 +61,6 @@ class Container:
         command = [KUBECTL, "--kubeconfig", self.cluster.kubeconfig, "exec", "-i", self.pod, "-n", self.namespace]
         return _started([*command, "-c", self.name, "--", "python", "-", *arguments], script)
 
-    def begin(self, *attack: str) -> subprocess.Popen[str]:
-        """Begin an attack there."""
-        return self.start(INSIDE, json.dumps([attack]))
-
     def attempts(self, attacks: Sequence[Words], timeout: float = 60) -> list[Outcome]:
         """Try attacks there, all at once."""
         return finished(self.start(INSIDE, json.dumps(attacks)), timeout)

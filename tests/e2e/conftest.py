@@ -100,13 +100,7 @@ def cluster(bare_cluster: Cluster) -> Cluster:
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A fresh namespace under Pod Security restricted."""
     name = f"e2e-{uuid4().hex[:8]}"
-    cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
-        }
-    )
+    cluster.restricted_namespace(name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
@@ -114,6 +108,5 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture
 def claim(cluster: Cluster, namespace: str) -> str:
     """The namespace with the sample model's file in its claim `models`."""
-    cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", namespace)
-    cluster.kubectl("wait", "job/breast-screening-model", "-n", namespace, "--for=condition=Complete", "--timeout=120s")
+    cluster.deliver_sample(namespace)
     return namespace

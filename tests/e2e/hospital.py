@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,13 +13,11 @@ from uuid import uuid4
 
 from e2e import client, remote_sources
 from e2e.gpus import fake_gpus
-from e2e.installed import Cluster, until
+from e2e.installed import Cluster, until, vmodel
 from e2e.remote_sources import RemoteSource
-from installation import ROOT
 from onnx_bytes import FLOAT, floats, given, model, node, result, tensor
 from testcluster import Cluster as LocalCluster
 
-VMODEL = ROOT / ".venv/bin/vmodel"
 ASTRAY = "astray"
 """A model whose egress misses its source; from the beginning, because it takes half a minute until that is given up."""
 DOUBLE = model(
@@ -103,13 +100,7 @@ class Hospital:
 
     def await_reason(self, name: str, kind: str, reason: str) -> dict[str, Any]:
         """Wait until a condition has a reason."""
-
-        def look() -> dict[str, Any] | None:
-            found = self.cluster.condition(self.namespace, name, kind)
-            return found if found.get("reason") == reason else None
-
-        condition: dict[str, Any] = until(f"{name}: {kind} says {reason}", look, timeout=150)
-        return condition
+        return self.cluster.await_reason(self.namespace, name, kind, reason)
 
     def drop(self, name: str) -> None:
         """Delete a model and wait until its GPUs are free again."""
@@ -121,10 +112,6 @@ class Hospital:
             "pods", "-n", self.namespace, "-l", f"verticalmodel.io/model={name}"
         )["items"]
         return found
-
-
-def vmodel(*words: str | Path) -> str:
-    return subprocess.run([VMODEL, *words], check=True, capture_output=True, text=True).stdout
 
 
 def digest_of(artifact: Path) -> str:
@@ -146,8 +133,7 @@ def opened(cluster: Cluster, folder: Path) -> Iterator[Hospital]:
         plain.write_bytes(DOUBLE)
         vmodel("keygen", folder / "model.key")
         vmodel("seal", plain, "--key", folder / "model.key", "-o", sealed)
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
+        cluster.restricted_namespace(namespace)
         try:
             found = Hospital(cluster, namespace, bucket, website, digest_of(sealed), digest_of(plain))
             found.equip((folder / "model.key").read_bytes())

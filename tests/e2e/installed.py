@@ -13,6 +13,7 @@ from typing import Any
 from installation import ROOT, with_images
 
 KUBECTL = ROOT / ".venv/bin/kubectl"
+VMODEL = ROOT / ".venv/bin/vmodel"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,18 @@ class Cluster:
         """A sample manifest with the images built here."""
         return with_images((ROOT / "manifests/samples" / name).read_text(), self.references)
 
+    def restricted_namespace(self, name: str) -> None:
+        """A namespace under Pod Security restricted."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+
+    def deliver_sample(self, namespace: str) -> None:
+        """Put the sample model's file into the namespace's claim `models`."""
+        self.apply(self.sample("breast-screening-claim.yaml"), "-n", namespace)
+        self.kubectl(
+            "wait", "job/breast-screening-model", "-n", namespace, "--for=condition=Complete", "--timeout=120s"
+        )
+
     def condition(self, namespace: str, model: str, kind: str) -> dict[str, Any]:
         """One condition of a model; empty where it has none yet."""
         found = self.get("vmodel", model, "-n", namespace).get("status", {}).get("conditions", [])
@@ -66,6 +79,21 @@ class Cluster:
             timeout=timeout + 30,
         )  # fmt: skip
         return self.condition(namespace, model, kind)
+
+    def await_reason(self, namespace: str, model: str, kind: str, reason: str, timeout: float = 150) -> dict[str, Any]:
+        """Wait until a condition has a reason, whatever its status."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.condition(namespace, model, kind)
+            return found if found.get("reason") == reason else None
+
+        said: dict[str, Any] = until(f"{model}: {kind} says {reason}", look, timeout=timeout)
+        return said
+
+
+def vmodel(*words: str | Path) -> str:
+    """Output of the command line tool."""
+    return subprocess.run([VMODEL, *words], check=True, capture_output=True, text=True).stdout
 
 
 def until(what: str, look: Callable[[], Any], timeout: float = 60, every: float = 0.25) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from e2e.installed import Cluster, until
+from e2e.installed import Cluster
 from installation import ROOT, with_images
 from recording import BadInput
 
@@ -122,25 +122,13 @@ class Ward:
         }
         self.cluster.apply(body)
 
-    def await_reason(self, name: str, kind: str, reason: str) -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
-            found = self.cluster.condition(self.namespace, name, kind)
-            return found if found.get("reason") == reason else None
-
-        said: dict[str, Any] = until(f"{name}: {kind} says {reason}", look, timeout=150)
-        return said
-
 
 @pytest.fixture(scope="module")
 def ward(cluster: Cluster) -> Iterator[Ward]:
     """Every case begins here, so that they wait beside each other."""
     made = Ward(cluster, f"bad-{os.getpid()}")
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": made.namespace, "labels": labels}})
-    cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", made.namespace)
-    cluster.kubectl(
-        "wait", "job/breast-screening-model", "-n", made.namespace, "--for=condition=Complete", "--timeout=120s"
-    )
+    cluster.restricted_namespace(made.namespace)
+    cluster.deliver_sample(made.namespace)
     large_file(cluster, made.namespace)
     made.runtime("good")
     for name, case in CASES.items():
@@ -170,7 +158,7 @@ def test_a_server_that_does_not_serve_is_a_reason_and_the_way_back_serves(
 ) -> None:
     case = CASES[name]
     kind, status = case.condition
-    said = ward.await_reason(name, kind, case.reason)
+    said = ward.cluster.await_reason(ward.namespace, name, kind, case.reason)
     assert said["status"] == status
     assert [word for word in case.names if word not in said["message"]] == [], said["message"]
     ward.serve(name, "good")

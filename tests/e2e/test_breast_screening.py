@@ -23,8 +23,7 @@ def served(cluster: Cluster) -> Iterator[str]:
     name = "journey"
     cluster.kubectl("delete", "namespace", name, f"{name}-stranger", "--ignore-not-found", "--wait")
     for each in (name, f"{name}-stranger"):
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each, "labels": labels}})
+        cluster.restricted_namespace(each)
         client.start(cluster, each)
     cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
     cluster.apply(cluster.sample("breast-screening.yaml"), "-n", name)

@@ -47,8 +47,7 @@ def exposed(cluster: Cluster) -> Iterator[str]:
     name = f"e2e-{uuid4().hex[:8]}"
     outside = f"{name}-outside"
     for each in (name, outside):
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": each, "labels": labels}})
+        cluster.restricted_namespace(each)
     client.start(cluster, outside)
     cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
     try:

@@ -57,8 +57,7 @@ def cluster(bare_cluster: Cluster) -> Iterator[Cluster]:
 def restricted(cluster: Cluster) -> Iterator[str]:
     """A namespace under Pod Security restricted."""
     name = f"gpu-{uuid4().hex[:8]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    cluster.restricted_namespace(name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait", "--timeout=60s")
 

@@ -24,12 +24,10 @@ MODEL = "breast-screening"
 def served(cluster: Cluster) -> Iterator[str]:
     """A namespace in which the sample serves, with a client pod."""
     name = f"load-{uuid4().hex[:8]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    cluster.restricted_namespace(name)
     client.start(cluster, name)
-    cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
     # A claim that its first pod binds is unknown when that pod is rendered; the next change would know more.
-    cluster.kubectl("wait", "job/breast-screening-model", "-n", name, "--for=condition=Complete", "--timeout=120s")
+    cluster.deliver_sample(name)
     cluster.apply(cluster.sample("breast-screening.yaml"), "-n", name)
     cluster.await_condition(name, MODEL, "Ready", "True", timeout=180)
     client.await_ready(cluster, name)

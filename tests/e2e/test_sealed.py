@@ -16,14 +16,13 @@ from typing import Any
 
 import pytest
 
-from e2e.installed import Cluster, until
+from e2e.installed import Cluster, until, vmodel
 from installation import ROOT
 from recording import BadInput
 from testcluster import cluster as clusters
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-VMODEL = ROOT / ".venv/bin/vmodel"
 FILE = "breast-screening/model.onnx"
 MARK = b"verticalmodel-e2e-" + os.urandom(16).hex().encode()
 UNPACK = "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('/claim')"
@@ -69,10 +68,6 @@ class Vault:
         self.cluster.kubectl("delete", "vmodel", name, "-n", self.namespace, "--wait=false")
 
 
-def vmodel(*words: str | Path) -> str:
-    return subprocess.run([VMODEL, *words], check=True, capture_output=True, text=True).stdout
-
-
 def hands(cluster: Cluster, namespace: str) -> dict[str, Any]:
     confined = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
     return {
@@ -103,10 +98,8 @@ def hands(cluster: Cluster, namespace: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def vault(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
     name, folder = f"sealed-{os.getpid()}", tmp_path_factory.mktemp("vault")
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-    cluster.apply(cluster.sample("breast-screening-claim.yaml"), "-n", name)
-    cluster.kubectl("wait", "job/breast-screening-model", "-n", name, "--for=condition=Complete", "--timeout=120s")
+    cluster.restricted_namespace(name)
+    cluster.deliver_sample(name)
     cluster.apply(hands(cluster, name))
     cluster.kubectl("wait", "pod/hands", "-n", name, "--for=condition=Ready", "--timeout=60s")
     read = f"import base64; print(base64.b64encode(open('/claim/{FILE}', 'rb').read()).decode())"

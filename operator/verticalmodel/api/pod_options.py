@@ -10,9 +10,8 @@ from verticalmodel.api import names
 from verticalmodel.api.labels import LabelValue
 from verticalmodel.api.modelruntime import RESERVED_ENV, EnvVar, Text
 from verticalmodel.api.scheduling import Affinity, Toleration
-from verticalmodel.api.schema import Object, cel, list_map, validations
+from verticalmodel.api.schema import DnsSubdomain, Object, cel, list_map, validations
 
-ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 OptionalName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", max_length=253)]
 _OURS = f"(key.startsWith('{names.GROUP}/') || key in ['{names.LABEL_MANAGED_BY}', '{names.LABEL_COMPONENT}'])"
 
@@ -20,7 +19,7 @@ _OURS = f"(key.startsWith('{names.GROUP}/') || key in ['{names.LABEL_MANAGED_BY}
 class PullSecret(Object):
     """A Secret with registry credentials."""
 
-    name: ObjectName = Field(description="Name of a Secret of type kubernetes.io/dockerconfigjson.")
+    name: DnsSubdomain = Field(description="Name of a Secret of type kubernetes.io/dockerconfigjson.")
 
 
 def _keys_of(field: str, *, what: str) -> tuple[dict[str, str], dict[str, str]]:

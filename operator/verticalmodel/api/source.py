@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from verticalmodel.api.labels import LabelSelector
-from verticalmodel.api.schema import Digest, Object, cel, validations
+from verticalmodel.api.schema import Digest, DnsSubdomain, Object, cel, validations
 
 # A claim's path stays inside it; a remote address bears no user, no query and no fragment: those would hold secrets.
 URI = (
@@ -15,7 +15,6 @@ URI = (
     r"|https://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9_][A-Za-z0-9._~-]*)+"
     r"|s3://[a-z0-9][-a-z0-9.]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9._-]*)+)$"
 )
-SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
 SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
 Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$", max_length=64)]
 
@@ -23,14 +22,14 @@ Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$", 
 class KeyRef(Object):
     """The key-encryption key, in a Secret of the model's namespace."""
 
-    name: SecretName = Field(description="Name of the Secret.")
+    name: DnsSubdomain = Field(description="Name of the Secret.")
     key: SecretKey = Field(default="key", description="Entry of the Secret that holds the key (`vmodel keygen`).")
 
 
 class CredentialsRef(Object):
     """Credentials of the source, in a Secret of the model's namespace."""
 
-    name: SecretName = Field(
+    name: DnsSubdomain = Field(
         description="Name of a Secret with any of AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, "
         "AWS_REGION, AWS_ENDPOINT_URL, username, password, token, ca.crt, HTTPS_PROXY, NO_PROXY."
     )

@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
 
 import aiohttp
 import orjson
@@ -23,7 +22,7 @@ from verticalmodel.api import names
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe import openai
 from verticalmodel.probe.measurement import CANARY, CONTAINER, Measurement
-from verticalmodel.probe.openinference import UnusableError, answer_fault, request_body, sample_object
+from verticalmodel.probe.openinference import UnusableError, answer_fault, json_object, request_body, sample_object
 from verticalmodel.probe.trust import Trust
 from verticalmodel.probe.world import Model, Pod, short
 
@@ -125,8 +124,8 @@ async def _open_inference(session: aiohttp.ClientSession, base: str, model: Mode
     status, body = await _call(session, "GET", base, model.server_name)
     if status != 200:
         return f"bad {status} for the metadata"
-    metadata = _object(body)
-    if metadata is None:
+    metadata = json_object(body)
+    if isinstance(metadata, str):
         return "bad metadata"
     nonce = f"canary-{secrets.token_hex(8)}"
     request = request_body(metadata, model.speaks.sample_request, nonce=nonce, turn=turn)
@@ -177,11 +176,3 @@ async def _bounded(stream: aiohttp.StreamReader) -> bytes:
         if len(body) > _BODY_LIMIT:
             raise UnusableError(f"the answer has more than {_BODY_LIMIT} bytes; set a sampleRequest with a smaller one")
     return bytes(body)
-
-
-def _object(body: bytes) -> Mapping[str, Any] | None:
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return parsed if isinstance(parsed, dict) else None

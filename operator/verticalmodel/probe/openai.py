@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from verticalmodel.probe.openinference import UnusableError, sample_object
+from verticalmodel.probe.openinference import UnusableError, json_object, sample_object
 
 __all__ = ["answer_fault", "request"]
 
@@ -34,12 +34,9 @@ def answer_fault(body: bytes, *, path: str, model: str) -> str:
 
     Good: JSON with the model's name and at least one result of the call's kind, which is not empty.
     """
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return "not JSON"
-    if not isinstance(answer, dict):
-        return "not an object"
+    answer = json_object(body)
+    if isinstance(answer, str):
+        return answer
     if answer.get("model") != model:
         return "another model"
     field = _RESULTS.get(path, "choices")

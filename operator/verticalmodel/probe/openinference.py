@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["UnusableError", "answer_fault", "request_body", "sample_object"]
+__all__ = ["UnusableError", "answer_fault", "json_object", "request_body", "sample_object"]
 
 ELEMENT_LIMIT = 262_144
 """Most elements of an input that the prober makes up: a canary must stay harmless."""
@@ -43,13 +43,19 @@ def request_body(metadata: Mapping[str, Any], sample: str, *, nonce: str, turn: 
 
 def sample_object(sample: str) -> dict[str, Any]:
     """The runtime's sample request. Raises UnusableError where it is no JSON object."""
-    try:
-        request = orjson.loads(sample)
-    except orjson.JSONDecodeError as error:
-        raise UnusableError("sampleRequest is not JSON") from error
-    if not isinstance(request, dict):
-        raise UnusableError("sampleRequest is not an object")
+    request = json_object(sample)
+    if isinstance(request, str):
+        raise UnusableError(f"sampleRequest is {request}")
     return request
+
+
+def json_object(text: bytes | str) -> dict[str, Any] | str:
+    """The JSON object that a text holds, or what it is instead, in words."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return "not JSON"
+    return found if isinstance(found, dict) else "not an object"
 
 
 def _input(tensor: object, turn: int) -> dict[str, Any]:
@@ -104,12 +110,9 @@ def answer_fault(body: bytes, metadata: Mapping[str, Any], *, model: str, nonce:
     Good: JSON without NaN, the model's name, the id that was sent, and at least one output, each with a known datatype,
     a shape that holds as many elements as there are and fits the metadata, and finite numbers only.
     """
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return "not JSON"
-    if not isinstance(answer, dict):
-        return "not an object"
+    answer = json_object(body)
+    if isinstance(answer, str):
+        return answer
     if answer.get("model_name") != model:
         return "another model_name"
     if answer.get("id") != nonce:

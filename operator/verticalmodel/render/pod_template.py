@@ -14,7 +14,7 @@ from verticalmodel.api import names
 from verticalmodel.plan import MODEL_MOUNT, PARAMETERS, Plan, selector
 from verticalmodel.render.metadata import ROLE_ACCOUNT, ROLE_CERTIFICATE
 from verticalmodel.render.placement import placement
-from verticalmodel.render.unseal import DISK, VOLUME, unseal, volumes
+from verticalmodel.render.unseal import DISK, VOLUME, memory_volume, unseal, volumes
 
 RUN_AS = 65532
 RUN_GUARD_AS = 65533
@@ -181,13 +181,9 @@ def _volumes(plan: Plan, guard_config: str) -> list[dict[str, Any]]:
             "secret": {"secretName": names.child_name(plan.owner.name, ROLE_CERTIFICATE), "defaultMode": 0o440},
         },
         {"name": "guard-config", "configMap": {"name": guard_config, "defaultMode": 0o444}},
-        _memory("tmp", plan.runtime.scratch.tmp),
-        *([_memory(SHARED_MEMORY, shared)] if (shared := plan.runtime.scratch.shared_memory) else []),
+        memory_volume("tmp", plan.runtime.scratch.tmp),
+        *([memory_volume(SHARED_MEMORY, shared)] if (shared := plan.runtime.scratch.shared_memory) else []),
     ]
-
-
-def _memory(name: str, size: str) -> dict[str, Any]:
-    return {"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": size}}
 
 
 def _exactly(amount: Mapping[str, str]) -> dict[str, Any]:

@@ -62,9 +62,7 @@ def _arguments(plan: Plan) -> list[str]:
 
 def volumes(plan: Plan) -> list[dict[str, Any]]:
     """What the init container reads from, and the memory volume that the server reads."""
-    found: list[dict[str, Any]] = [
-        {"name": VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": str(plan.parameters_bytes)}}
-    ]
+    found = [memory_volume(VOLUME, str(plan.parameters_bytes))]
     if plan.claim:
         found.append({"name": "source", "persistentVolumeClaim": {"claimName": plan.claim, "readOnly": True}})
     if plan.source.key is not None:
@@ -73,6 +71,11 @@ def volumes(plan: Plan) -> list[dict[str, Any]]:
     if plan.source.secret_ref is not None:
         found.append({"name": "credentials", "secret": _secret(plan.source.secret_ref.name)})
     return found
+
+
+def memory_volume(name: str, size: str) -> dict[str, Any]:
+    """A volume in memory, which counts against the limits of those who write to it; `size` is a quantity."""
+    return {"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": size}}
 
 
 def _secret(name: str, **more: Any) -> dict[str, Any]:
