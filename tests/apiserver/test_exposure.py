@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from apiserver.test_reconcile import PLATFORM, ROOT, World, condition, established, kinds, namespace, operator_in, until
+from apiserver.world import PLATFORM, ROOT, World, condition, established, kinds, namespace, operator_in, until
 from verticalmodel.api.labels import LabelSelector
 from verticalmodel.facts import IngressController
 from verticalmodel.kube import resources
