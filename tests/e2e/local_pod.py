@@ -30,7 +30,7 @@ from installation import ROOT
 USER = 65532
 _MOUNT_POINTS = (
     *("dev", "proc", "sys", "tmp"),
-    *("etc/guard/config", "etc/guard/tls"),
+    *("etc/guard/config", "etc/guard/tls", "run/guard"),
     *("mnt/model", "mnt/target", "mnt/source", "run/unseal/key"),
 )
 _ABANDONED_SECONDS = 3600
@@ -69,7 +69,7 @@ def built(name: str) -> Built:
 
 
 def image(name: str) -> Image:
-    """The image of the present checkout, unpacked; shared by every run on this machine."""
+    """The image of the present checkout, unpacked, with a runtime's mount points; shared by every run."""
     archived = built(name)
     folder = Store.default().root / "rootfs" / f"{name}-{archived.tag}"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +82,8 @@ def image(name: str) -> Image:
             with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
                 _unpack(archived.archive, Path(partial) / "image")
                 (Path(partial) / "image").rename(folder)
+        for point in _MOUNT_POINTS:
+            (folder / "rootfs" / point).mkdir(parents=True, exist_ok=True)
         os.utime(folder)
     config = json.loads((folder / "config.json").read_text())["config"]
     environment = dict(entry.split("=", 1) for entry in config["Env"])
@@ -89,7 +91,7 @@ def image(name: str) -> Image:
 
 
 def _unpack(archive: Path, into: Path) -> None:
-    """A docker-archive's layers on top of each other, its config, and the mount points that a runtime would add."""
+    """A docker-archive's layers on top of each other, and its config."""
     rootfs = into / "rootfs"
     rootfs.mkdir(parents=True)
     with tarfile.open(archive) as outer:
@@ -100,8 +102,6 @@ def _unpack(archive: Path, into: Path) -> None:
                 members = content.getmembers()
                 assert not [member.name for member in members if "/.wh." in member.name], "a layer deletes files"
                 content.extractall(rootfs, members, filter="fully_trusted")  # noqa: S202 (our own build)
-    for folder in _MOUNT_POINTS:
-        (rootfs / folder).mkdir(parents=True, exist_ok=True)
 
 
 def _child(pid: int) -> int:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from e2e.local_pod import USER, Container, Pod, image, pod
 from verticalmodel.api.modelruntime import ModelRuntimeSpec
+from verticalmodel.render import guard_drain
 from verticalmodel.render.guard_config import CERTIFICATE_DIR, CONFIG_DIR, guard_files
 from verticalmodel.render.protocols import endpoints
 
@@ -223,12 +224,15 @@ def running_guard(inside: Pod, certificates: Path, log: Path) -> Iterator[Contai
     files = guard_files(served=SERVED, server_port=SERVER_PORT)
     data = {name: text.encode() for name, text in files.items()}
     write_volume(config, data)
+    run = log.with_suffix(".run")
+    run.mkdir(exist_ok=True)
+    run.chmod(0o777)
     with inside.run(
         image("guard"),
         *("--config-path", f"{CONFIG_DIR}/bootstrap.json", "--disable-hot-restart"),
-        *("--concurrency", "1", "--log-level", "warning"),
+        *("--concurrency", "1", "--log-level", "warning", *guard_drain.arguments()),
         log=log,
-        mounts=[(config, CONFIG_DIR, "ro"), (certificates, CERTIFICATE_DIR, "ro")],
+        mounts=[(config, CONFIG_DIR, "ro"), (certificates, CERTIFICATE_DIR, "ro"), (run, guard_drain.RUN_DIR, "rw")],
     ) as container:
         yield container
 

@@ -25,6 +25,7 @@ from e2e.local_service import (
     write_volume,
 )
 from installation import ROOT
+from verticalmodel.api.names import DRAIN_PORT
 from verticalmodel.render.guard_config import MEMORY_LIMIT_BYTES
 from verticalmodel.render.guard_routes import MAX_REQUEST_BYTES
 
@@ -108,7 +109,7 @@ def test_only_the_guards_port_is_open_to_others(serving: Service) -> None:
         for line in Path(f"/proc/{serving.server.pid}/net/{table}").read_text().splitlines()[1:]
         if line.split()[3] == "0A"
     }
-    assert listening == {("0100007F", SERVER_PORT), ("00000000", GUARD_PORT)}
+    assert listening == {("0100007F", SERVER_PORT), ("00000000", GUARD_PORT), ("00000000", DRAIN_PORT)}
 
 
 def test_the_model_is_as_accurate_through_the_guard_as_in_training(serving: Service) -> None:

@@ -18,6 +18,7 @@ from e2e import client
 from e2e.installed import Cluster, until
 from e2e.load import bundle, lives, load, model_pods
 from installation import ROOT, built_images
+from verticalmodel.render.guard_drain import DRAIN_SECONDS, SERVER_STOPS_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -25,9 +26,9 @@ LOG = logging.getLogger("load")
 MODEL = "breast-screening"
 SYSTEM = ("-n", "verticalmodel-system")
 OPERATOR = "deployment/verticalmodel-operator"
-SOURCE = "opt/operator/verticalmodel/render/pod_template.py"
-NEW_SECONDS = 6
-OLD, NEW = b"\nDRAIN_SECONDS = 5\n", f"\nDRAIN_SECONDS = {NEW_SECONDS}\n".encode()
+SOURCE = "opt/operator/verticalmodel/render/guard_drain.py"
+NEW_SECONDS = DRAIN_SECONDS + 1
+OLD, NEW = (f"\nDRAIN_SECONDS = {seconds}\n".encode() for seconds in (DRAIN_SECONDS, NEW_SECONDS))
 
 
 @pytest.fixture
@@ -117,7 +118,12 @@ def test_an_operator_that_renders_otherwise_restarts_no_pod_and_says_update_pend
         # Asked for, the update is taken: what was pending was real.
         cluster.kubectl("patch", "vmodel", MODEL, "-n", claim, "--type=merge", '--patch={"spec":{"update":"now"}}')
         cluster.await_condition(claim, MODEL, "UpdatePending", "False")
-        until("the new pod alone", lambda: drained_seconds(cluster, claim) == [NEW_SECONDS], timeout=120, every=1)
+        until(
+            "the new pod alone",
+            lambda: drained_seconds(cluster, claim) == [SERVER_STOPS_SECONDS + 1],
+            timeout=120,
+            every=1,
+        )
     LOG.info("measured: operator upgrade and update: %d sent in %.1f s, %d failed, slowest answer %.2f s",
              done.sent, done.seconds, len(done.failed), done.slowest)  # fmt: skip
     assert done.failed == []

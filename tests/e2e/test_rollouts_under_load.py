@@ -13,6 +13,7 @@ import pytest
 from e2e import client
 from e2e.installed import Cluster, until
 from e2e.load import RATE, Load, bundle, load, model_pods
+from verticalmodel.render.guard_drain import DRAIN_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -99,3 +100,18 @@ def test_a_broken_version_leaves_the_old_one_serving(cluster: Cluster, served: s
         cluster.await_condition(served, MODEL, "Ready", "True")
     assert pods(cluster, served).keys() == before.keys()
     lost_nothing("broken version and back", done)
+
+
+def test_a_suspension_answers_or_refuses_and_cuts_nobody_off(cluster: Cluster, served: str) -> None:
+    """Services lead to the last pod to its end: what it took is answered, and then no connection is taken at all."""
+    with load(cluster, served, MODEL, bundle(cluster)) as done:
+        change(cluster, served, {"suspend": True})
+        until("no pod of the model is left", lambda: not pods(cluster, served), timeout=60, every=0.2)
+    cut_off = [one for one in done.failed if one["stage"] != "connect"]
+    LOG.info("measured: suspension: %d sent in %.1f s, %d got no connection, %d cut off",
+             done.sent, done.seconds, len(done.failed) - len(cut_off), len(cut_off))  # fmt: skip
+    assert cut_off == []
+    # Clients were there for the whole of the drain.
+    assert done.sent >= 0.9 * RATE * DRAIN_SECONDS
+    change(cluster, served, {"suspend": False})
+    ready_pods(cluster, served, 1)

@@ -108,9 +108,20 @@ def test_an_attack_from_inside_the_server_fails_and_succeeds_where_nothing_keeps
 
 
 def test_another_models_server_listens_to_its_own_pod_alone(field: Battlefield, outcomes: Outcomes) -> None:
-    kept = field.target.server.attempt("connect", field.neighbour.address, SERVER_PORT)
-    own = field.neighbour.server.attempt("connect", "127.0.0.1", SERVER_PORT)
-    outcomes.add("another model's server; control: in its own pod", kept=kept, control=own)
+    _own_pod_alone(field, outcomes, "another model's server", SERVER_PORT)
+
+
+def test_another_models_drain_is_out_of_reach(field: Battlefield, outcomes: Outcomes) -> None:
+    """From granted namespaces too: only the kubelet may tell a guard that its pod is ending."""
+    _own_pod_alone(field, outcomes, "another model's drain", str(names.DRAIN_PORT))
+    granted = field.free.attempt("connect", field.neighbour.address, str(names.DRAIN_PORT))
+    assert not granted.succeeded, granted
+
+
+def _own_pod_alone(field: Battlefield, outcomes: Outcomes, attack: str, port: str) -> None:
+    kept = field.target.server.attempt("connect", field.neighbour.address, port)
+    own = field.neighbour.server.attempt("connect", "127.0.0.1", port)
+    outcomes.add(f"{attack}; control: in its own pod", kept=kept, control=own)
     assert (kept.succeeded, own.succeeded) == (False, True), f"in the server: {kept}; in its own pod: {own}"
 
 

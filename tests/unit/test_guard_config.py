@@ -29,16 +29,18 @@ def served(name: str = MODEL, **chosen: Any) -> Endpoints:
 BOOTSTRAP = guard_bootstrap(served=served(), server_port=8080)
 
 
-def http_of(bootstrap: dict[str, Any]) -> dict[str, Any]:
-    (listener,) = bootstrap["static_resources"]["listeners"]
-    (chain,) = listener["filter_chains"]
+def http_of(bootstrap: dict[str, Any], listener: str = "guard") -> dict[str, Any]:
+    (chain,) = listeners_of(bootstrap)[listener]["filter_chains"]
     (http,) = chain["filters"]
     return http["typed_config"]
 
 
+def listeners_of(bootstrap: dict[str, Any]) -> dict[str, Any]:
+    return {listener["name"]: listener for listener in bootstrap["static_resources"]["listeners"]}
+
+
 def tls_of(bootstrap: dict[str, Any]) -> dict[str, Any]:
-    (listener,) = bootstrap["static_resources"]["listeners"]
-    return listener["filter_chains"][0]["transport_socket"]["typed_config"]
+    return listeners_of(bootstrap)["guard"]["filter_chains"][0]["transport_socket"]["typed_config"]
 
 
 def routes_of(bootstrap: dict[str, Any]) -> list[dict[str, Any]]:
@@ -75,11 +77,28 @@ def test_tls_is_1_3_only_on_the_agreed_curves() -> None:
     }
 
 
-def test_one_listener_and_it_speaks_tls() -> None:
-    """There is no second way in: no admin listener, no listener or filter chain without a transport socket."""
-    assert "admin" not in BOOTSTRAP
-    (listener,) = BOOTSTRAP["static_resources"]["listeners"]
-    assert [chain["transport_socket"]["name"] for chain in listener["filter_chains"]] == ["envoy.transport_sockets.tls"]
+def test_every_listener_speaks_tls() -> None:
+    """There is no other way in: the administration interface is a socket in a volume of the guard's own."""
+    assert BOOTSTRAP["admin"] == {"address": {"pipe": {"path": "/run/guard/administration.sock", "mode": 0o600}}}
+    chains = {name: listener["filter_chains"] for name, listener in listeners_of(BOOTSTRAP).items()}
+    assert {name: [chain["transport_socket"] for chain in found] for name, found in chains.items()} == {
+        name: [{"name": "envoy.transport_sockets.tls", "typed_config": tls_of(BOOTSTRAP)}]
+        for name in ("guard", "drain")
+    }
+
+
+def test_the_hooks_port_leads_to_the_drain_and_nowhere_else() -> None:
+    """One path by one method, rewritten as a whole; clients' listener has no way to the administration interface."""
+    hook = http_of(BOOTSTRAP, "drain")["route_config"]["virtual_hosts"][0]["routes"]
+    assert [(one["match"], one.get("route"), one.get("direct_response", {}).get("status")) for one in hook] == [
+        (
+            {"path": "/guard/drain", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
+            {"cluster": "administration", "prefix_rewrite": "/drain_listeners?graceful", "timeout": "1s"},
+            None,
+        ),
+        ({"prefix": "/"}, None, 403),
+    ]
+    assert {one["route"]["cluster"] for one in routes_of(BOOTSTRAP) if "route" in one} == {"server"}
 
 
 def test_the_certificate_is_reread_when_its_folder_changes() -> None:
@@ -242,13 +261,13 @@ def test_probes_have_connections_of_their_own() -> None:
     health = [route for route in routes_of(BOOTSTRAP) if "ready" in route["match"].get("path", "") and "route" in route]
     health += [route for route in routes_of(BOOTSTRAP) if "live" in route["match"].get("path", "") and "route" in route]
     assert {route["route"].get("priority") for route in health} == {"HIGH"}
-    (cluster,) = BOOTSTRAP["static_resources"]["clusters"]
+    cluster, _ = BOOTSTRAP["static_resources"]["clusters"]
     assert [limit["priority"] for limit in cluster["circuit_breakers"]["thresholds"]] == ["DEFAULT", "HIGH"]
 
 
 def test_the_server_is_reached_on_loopback() -> None:
     """The guard's only upstream is the server beside it."""
-    (cluster,) = guard_bootstrap(served=served(), server_port=9000)["static_resources"]["clusters"]
+    cluster, _ = guard_bootstrap(served=served(), server_port=9000)["static_resources"]["clusters"]
     (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
     assert endpoint["endpoint"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 9000}
 
@@ -272,7 +291,8 @@ def test_the_limits_follow_the_containers_memory(mebibytes: int) -> None:
         ({"served": served("m\n")}, "the model's name is"),
         ({"server_port": 0}, "server_port is 0"),
         ({"guard_port": 65536}, "guard_port is 65536"),
-        ({"server_port": 8443}, "both 8443"),
+        ({"server_port": 8443}, r"ports \(8443, 8443, 8444\)"),
+        ({"server_port": 8444}, r"ports \(8444, 8443, 8444\)"),
     ],
 )
 def test_a_name_or_port_that_could_bend_the_routes_is_refused(settings: dict[str, Any], complaint: str) -> None:

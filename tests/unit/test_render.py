@@ -15,8 +15,8 @@ from verticalmodel.api.modelruntime import ModelRuntime
 from verticalmodel.facts import Facts, Node, NodeGpu
 from verticalmodel.plan import Plan
 from verticalmodel.render.children import children
+from verticalmodel.render.guard_drain import SERVER_STOPS_SECONDS
 from verticalmodel.render.pin import pin
-from verticalmodel.render.pod_template import DRAIN_SECONDS
 
 TMP, SHM = "/tmp", "/dev/shm"  # noqa: S108 - memory volumes of a pod
 GPU = {"resources": {"gpu": {}}}
@@ -105,7 +105,7 @@ def test_a_servers_memory_volumes_are_what_its_runtime_asks_for() -> None:
 
 def test_a_pod_that_ends_waits_for_the_longest_inference_and_its_drain() -> None:
     plan = planned(model(source=WEIGHTS, **GPU), preset("runtimes/vllm.yaml", DRA))
-    assert pod_spec(plan)["terminationGracePeriodSeconds"] == 600 + DRAIN_SECONDS
+    assert pod_spec(plan)["terminationGracePeriodSeconds"] == 600 + SERVER_STOPS_SECONDS
 
 
 def test_a_model_without_gpus_asks_for_none() -> None:

@@ -113,7 +113,7 @@ class ModelRuntimeSpec(Object):
         default=8080,
         ge=1024,
         le=65535,
-        description="Port the server listens on, on 127.0.0.1 only; never 8443, the guard's.",
+        description="Port the server listens on, on 127.0.0.1 only; never 8443 or 8444, the guard's.",
     )
     protocol: Literal["open-inference-v2", "openai", "Custom"] = Field(
         default="open-inference-v2",
@@ -153,7 +153,11 @@ class ModelRuntimeSpec(Object):
                 "protocol Custom needs routes, every other protocol knows its own; leave them out there",
                 fieldPath=".routes",
             ),
-            cel("self.port != 8443", "port 8443 belongs to the guard; choose another", fieldPath=".port"),
+            cel(
+                "!(self.port in [8443, 8444])",
+                "ports 8443 and 8444 belong to the guard; choose another",
+                fieldPath=".port",
+            ),
             cel(
                 f"self.env.all(e, !(e.name in {list(RESERVED_ENV)}))",
                 f"env must not set any of {', '.join(RESERVED_ENV)}: the operator sets them",

@@ -46,6 +46,8 @@ ANNOTATION_CA_UNNAMED = f"{GROUP}/retired-unnamed-since"
 
 DEFAULT_STANDARD = "vlm-2026"
 GUARD_PORT = 8443
+DRAIN_PORT = 8444
+"""Where the kubelet tells the guard that the pod is ending; open to nobody else."""
 SERVICE_PORT = 443
 CONTAINER_GUARD = "guard"
 CONTAINER_SERVER = "server"

@@ -1,8 +1,7 @@
 """The guard's configuration: an Envoy that speaks TLS 1.3 and lets through what the model's clients need.
 
 Clause 13 (TLS 1.3), DESIGN section 7. Envoy v3 API, static but for the certificate, which a file-based secret
-discovery (SDS) config reloads when the kubelet swaps the Secret's `..data` link. There is no admin listener: it
-would hand out the configuration, and a way to stop the process, to everything on the pod's loopback.
+discovery (SDS) config reloads when the kubelet swaps the Secret's `..data` link.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 
+from verticalmodel.api import names
+from verticalmodel.render import guard_drain
 from verticalmodel.render.guard_routes import SERVER_CLUSTER, TYPES, Tree, access_log, local_replies, routes
 from verticalmodel.render.protocols import Endpoints
 
@@ -34,7 +35,7 @@ def guard_files(
     *,
     served: Endpoints,
     server_port: int,
-    guard_port: int = 8443,
+    guard_port: int = names.GUARD_PORT,
     certificate_dir: str = CERTIFICATE_DIR,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> dict[str, str]:
@@ -52,7 +53,7 @@ def guard_bootstrap(
     *,
     served: Endpoints,
     server_port: int,
-    guard_port: int = 8443,
+    guard_port: int = names.GUARD_PORT,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> Tree:
     """The Envoy bootstrap for one model. Raises ValueError for a name that is no DNS label or a port out of range.
@@ -64,13 +65,22 @@ def guard_bootstrap(
     for name, port in (("server_port", server_port), ("guard_port", guard_port)):
         if not 1 <= port <= 65535:
             raise ValueError(f"{name} is {port}; it must be from 1 to 65535")
-    if server_port == guard_port:
-        raise ValueError(f"server_port and guard_port are both {guard_port}; they share the pod's addresses")
+    ports = (server_port, guard_port, names.DRAIN_PORT)
+    if len(set(ports)) < len(ports):
+        raise ValueError(f"server, guard and its drain have ports {ports}; they share the pod's addresses")
     return {
         "node": {"id": served.model, "cluster": "guard"},
+        "admin": guard_drain.administration(),
         "static_resources": {
-            "listeners": [_listener(guard_port, _tls(), _http(served))],
-            "clusters": [_cluster(server_port)],
+            "listeners": [
+                _listener("guard", guard_port, _http(served)),
+                # A flood of clients must not keep the kubelet out.
+                {
+                    **_listener("drain", names.DRAIN_PORT, guard_drain.connection_manager()),
+                    "ignore_global_conn_limit": True,
+                },
+            ],
+            "clusters": [_cluster(server_port), guard_drain.cluster()],
         },
         "overload_manager": _overload(memory_limit_bytes),
         # Nothing scrapes them, and counting costs memory per route.
@@ -102,16 +112,16 @@ def _text(tree: Tree) -> str:
     return json.dumps(tree, indent=2) + "\n"
 
 
-def _listener(port: int, transport_socket: Tree, connection_manager: Tree) -> Tree:
+def _listener(name: str, port: int, connection_manager: Tree) -> Tree:
     return {
-        "name": "guard",
+        "name": name,
         # With it, Envoy's default, another process of the pod could bind the same port and take connections over.
         "enable_reuse_port": False,
-        "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},  # noqa: S104 (the pod's one open port)
+        "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},  # noqa: S104 (of the pod)
         "per_connection_buffer_limit_bytes": _BUFFER_BYTES,
         "filter_chains": [
             {
-                "transport_socket": transport_socket,
+                "transport_socket": _tls(),
                 "transport_socket_connect_timeout": "10s",
                 "filters": [
                     {"name": "envoy.filters.network.http_connection_manager", "typed_config": connection_manager}

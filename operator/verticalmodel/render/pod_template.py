@@ -12,6 +12,8 @@ from typing import Any
 
 from verticalmodel.api import names
 from verticalmodel.plan import MODEL_MOUNT, PARAMETERS, Plan, selector
+from verticalmodel.render import guard_drain
+from verticalmodel.render.guard_drain import DRAIN_PATH, SERVER_STOPS_SECONDS
 from verticalmodel.render.metadata import ROLE_ACCOUNT, ROLE_CERTIFICATE
 from verticalmodel.render.placement import placement
 from verticalmodel.render.unseal import DISK, VOLUME, memory_volume, unseal, volumes
@@ -29,9 +31,9 @@ UNREACHABLE_MESSAGE = "/root/termination-log"
 reach it: in images /root is root's alone. Its last words are in its log."""
 GUARD_CONFIG_DIR = "/etc/guard/config"
 GUARD_TLS_DIR = "/etc/guard/tls"
-# Long enough for every kube-proxy to forget the pod (its minSyncPeriod is 1 s) before the server stops.
-DRAIN_SECONDS = 5
 _REPORTED_ONLY_SECONDS = 86400
+# What a probe has given up has nothing to drain; the pod's own grace period would put its restart off by minutes.
+_KILLED = {"terminationGracePeriodSeconds": 1}
 
 
 def pod_template(plan: Plan, guard_config: str, gpu_claims: str = "") -> dict[str, Any]:
@@ -60,7 +62,7 @@ def pod_template(plan: Plan, guard_config: str, gpu_claims: str = "") -> dict[st
             **placement(plan),
             **claims,
             # What was accepted before the pod was told to end is answered.
-            "terminationGracePeriodSeconds": DRAIN_SECONDS + plan.runtime.timeout_seconds,
+            "terminationGracePeriodSeconds": SERVER_STOPS_SECONDS + plan.runtime.timeout_seconds,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": RUN_AS,
@@ -102,16 +104,31 @@ def _guard(plan: Plan) -> dict[str, Any]:
             # Else a line of the access log may wait ten seconds for the next one.
             "--file-flush-interval-msec",
             "1000",
+            *guard_drain.arguments(),
         ],
         "ports": [{"name": "https", "containerPort": names.GUARD_PORT, "protocol": "TCP"}],
         "resources": _exactly({"cpu": plan.runtime.guard.cpu, "memory": plan.runtime.guard.memory, DISK: GUARD_DISK}),
-        "startupProbe": {**_probe("/guard/live"), "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 30},
-        "livenessProbe": {**_probe("/guard/live"), "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 5},
+        "startupProbe": {
+            **_probe("/guard/live"),
+            **_KILLED,
+            "periodSeconds": 1,
+            "timeoutSeconds": 1,
+            "failureThreshold": 30,
+        },
+        "livenessProbe": {
+            **_probe("/guard/live"),
+            **_KILLED,
+            "periodSeconds": 2,
+            "timeoutSeconds": 2,
+            "failureThreshold": 5,
+        },
+        "lifecycle": {"preStop": {"httpGet": {"path": DRAIN_PATH, "port": names.DRAIN_PORT, "scheme": "HTTPS"}}},
         "securityContext": {**_confined(), "runAsUser": RUN_GUARD_AS},
         "terminationMessagePolicy": "File",
         "volumeMounts": [
             {"name": "guard-config", "mountPath": GUARD_CONFIG_DIR, "readOnly": True},
             {"name": "certificate", "mountPath": GUARD_TLS_DIR, "readOnly": True},
+            {"name": "guard-run", "mountPath": guard_drain.RUN_DIR},
         ],
     }
 
@@ -140,14 +157,21 @@ def _server(plan: Plan) -> dict[str, Any]:
         # too much, the operator's own clock takes back.
         "startupProbe": {
             **_probe("/healthz/ready"),
+            **_KILLED,
             "periodSeconds": 1,
             "timeoutSeconds": 1,
             "failureThreshold": budget,
         },
         "readinessProbe": {**_probe("/healthz/ready"), "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 3},
         # A busy server is not a dead one: ten seconds of silence, not one missed answer.
-        "livenessProbe": {**_probe("/healthz/live"), "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 5},
-        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+        "livenessProbe": {
+            **_probe("/healthz/live"),
+            **_KILLED,
+            "periodSeconds": 2,
+            "timeoutSeconds": 2,
+            "failureThreshold": 5,
+        },
+        "lifecycle": {"preStop": {"sleep": {"seconds": SERVER_STOPS_SECONDS}}},
         "securityContext": _confined(),
         "terminationMessagePolicy": "File",
         "terminationMessagePath": UNREACHABLE_MESSAGE,
@@ -181,6 +205,7 @@ def _volumes(plan: Plan, guard_config: str) -> list[dict[str, Any]]:
             "secret": {"secretName": names.child_name(plan.owner.name, ROLE_CERTIFICATE), "defaultMode": 0o440},
         },
         {"name": "guard-config", "configMap": {"name": guard_config, "defaultMode": 0o444}},
+        memory_volume("guard-run", "64Ki"),
         memory_volume("tmp", plan.runtime.scratch.tmp),
         *([memory_volume(SHARED_MEMORY, shared)] if (shared := plan.runtime.scratch.shared_memory) else []),
     ]

@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model-path", required=True, type=Path, help="an ONNX file, or a folder with exactly one")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="on 127.0.0.1 (default: %(default)s)")
     parser.add_argument(
-        "--grace-seconds", type=int, default=25, help="for requests in flight at SIGTERM (default: %(default)s)"
+        "--grace-seconds", type=int, default=60, help="for requests in flight at SIGTERM (default: %(default)s)"
     )
     parser.add_argument(
         "--max-body-bytes", type=int, default=DEFAULT_MAX_BODY_BYTES, help="of one request (default: %(default)s)"

@@ -1,0 +1,130 @@
+"""A guard that is told of its pod's end sends clients away, closes its doors, and answers what it took."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.local_service import GUARD_PORT, INFER, SERVER_NAME, Service, service, until
+from verticalmodel.api.names import DRAIN_PORT
+from verticalmodel.render.guard_drain import DRAIN_PATH, DRAIN_SECONDS
+
+pytestmark = pytest.mark.e2e
+
+CASE = json.dumps({"inputs": [{"name": "features", "shape": [1, 30], "datatype": "FP32", "data": [1.0] * 30}]}).encode()
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Service]:
+    with service(tmp_path) as started:
+        yield started
+
+
+def hook(serving: Service, method: str = "GET", path: str = DRAIN_PATH) -> int:
+    """The status that the hook's port answers; the kubelet does not verify the certificate either."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    connection = http.client.HTTPSConnection(serving.pod.address, DRAIN_PORT, timeout=10, context=context)
+    try:
+        connection.request(method, path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def refused(serving: Service) -> bool:
+    """Whether nobody takes connections at the clients' port any more."""
+    try:
+        socket.create_connection((serving.pod.address, GUARD_PORT), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_drain_sends_clients_away_then_closes_the_doors_and_answers_what_it_took(serving: Service) -> None:
+    """In this order; a request that was begun before the doors closed gets its answer after."""
+    kept = serving.connect()
+    assert kept.sock is not None
+    assert "connection" not in serving.request("GET", "/v2", over=kept).headers
+    begun = serving.connect()
+    assert begun.sock is not None
+    begun.sock.sendall(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(CASE)}\r\n\r\n".encode() + CASE[:-1])
+    assert hook(serving) == 200
+    started = time.monotonic()
+    assert serving.request("GET", "/v2", over=kept).headers["connection"] == "close"
+    answered = 0
+    while not refused(serving):
+        answer = serving.infer(json.loads(CASE))
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        answered += 1
+        time.sleep(0.2)  # the pace of a client
+    assert (answered > 10, DRAIN_SECONDS - 1 < time.monotonic() - started < DRAIN_SECONDS + 5) == (True, True)
+    begun.sock.sendall(CASE[-1:])
+    response = http.client.HTTPResponse(begun.sock)
+    response.begin()
+    assert response.status == 200
+    assert serving.guard.process.poll() is None
+    begun.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", DRAIN_PATH),
+        ("GET", "/"),
+        ("GET", "/config_dump"),
+        ("GET", "/quitquitquit"),
+        ("POST", "/quitquitquit"),
+        ("GET", f"{DRAIN_PATH}/../quitquitquit"),
+        ("GET", f"{DRAIN_PATH}%2f..%2fquitquitquit"),
+        ("GET", f"{DRAIN_PATH}/x"),
+    ],
+)
+def test_the_hooks_port_gives_nothing_of_the_administration_away(serving: Service, method: str, path: str) -> None:
+    """Only the one call goes through; the guard serves on."""
+    assert hook(serving, method, path) == 403
+    assert serving.infer(json.loads(CASE)).headers.get("connection") is None
+
+
+def test_nobody_but_the_guard_may_open_the_administrations_socket(serving: Service, tmp_path: Path) -> None:
+    """The socket is its owner's alone, in a folder that no other container of the pod has."""
+    socket_file = tmp_path / "guard.run/administration.sock"
+    until("the socket is there", socket_file.exists)
+    assert socket_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_drain_is_told_to_http_2_clients_by_goaway(serving: Service) -> None:
+    """On the connection that they have (RFC 9113, section 6.8)."""
+    context = serving.issuer.trust()
+    context.set_alpn_protocols(["h2"])
+    literal = lambda name, value: bytes([0x00, len(name)]) + name + bytes([len(value)]) + value  # noqa: E731
+    fields = ((b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"x"), (b":path", b"/guard/live"))
+    headers = b"".join(literal(name, value) for name, value in fields)
+    with (
+        socket.create_connection((serving.pod.address, GUARD_PORT), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=SERVER_NAME) as wrapped,
+    ):
+        wrapped.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0")
+        assert hook(serving) == 200
+        wrapped.sendall(len(headers).to_bytes(3, "big") + b"\x01\x05" + (1).to_bytes(4, "big") + headers)
+        assert 7 in frame_types(wrapped)
+
+
+def frame_types(connection: ssl.SSLSocket) -> list[int]:
+    """Types of the frames received up to the first GOAWAY (7), or until the peer has no more to say."""
+    received, types = b"", []
+    while 7 not in types:
+        while len(received) >= 9 and len(received) >= 9 + int.from_bytes(received[:3], "big"):
+            types.append(received[3])
+            received = received[9 + int.from_bytes(received[:3], "big") :]
+        if 7 in types or not (chunk := connection.recv(65536)):
+            return types
+        received += chunk
+    return types
