@@ -58,7 +58,7 @@ def exposed(model: VerticalModel, facts: Facts) -> Exposed | Refusal | None:
     if wish is None:
         return None
     if _of_the_cluster(wish.host, facts.platform.cluster_domain):
-        return _host_not_allowed(wish.host)
+        return _host_not_allowed(wish.host, "is a name inside the cluster; choose one of a domain outside it")
     found = _ingress_class(wish, facts)
     if isinstance(found, Refusal):
         return found
@@ -74,12 +74,22 @@ def _through(host: str, found: IngressClass, facts: Facts) -> Exposed | Refusal:
     source = next((one for one in facts.platform.ingress_controllers if one.controller == found.controller), None)
     if source is None:
         return _not_named(found)
+    if not _given_out(host, source.domains):
+        return _not_given_out(host, found, source.domains)
     return Exposed(host, found.name, way, source)
 
 
 def _of_the_cluster(host: str, cluster_domain: str) -> bool:
     """A certificate with such a name would pass for somebody else's Service."""
     return f".{host}".endswith((".svc", f".{cluster_domain}"))
+
+
+def _given_out(host: str, domains: tuple[str, ...]) -> bool:
+    """Whether it is one of the domains or below one.
+
+    Where none is named, any of three labels or more: two, `model.namespace`, is how pods may ask for another's Service.
+    """
+    return any(f".{host}".endswith(f".{one}") for one in domains) if domains else host.count(".") > 1
 
 
 def _ingress_class(wish: api.Exposure, facts: Facts) -> IngressClass | Refusal:
@@ -100,11 +110,18 @@ def _listed(classes: tuple[IngressClass, ...]) -> str:
     return ", ".join(sorted(one.name for one in classes)) or "none"
 
 
-def _host_not_allowed(host: str) -> Refusal:
-    return Refusal(
-        RefusalReason.HOST_NOT_ALLOWED,
-        f"spec.exposure.host: {host!r} is a name inside the cluster; choose one of a domain outside it",
+def _host_not_allowed(host: str, why: str) -> Refusal:
+    return Refusal(RefusalReason.HOST_NOT_ALLOWED, f"spec.exposure.host: {host!r} {why}")
+
+
+def _not_given_out(host: str, found: IngressClass, domains: tuple[str, ...]) -> Refusal:
+    allowed = (
+        f"only names of {', '.join(domains)} are given out there"
+        if domains
+        else "a name of two labels may be a Service's inside the cluster; choose one of three labels or more, or let "
+        "an administrator name its domain in the operator's INGRESS_CONTROLLERS"
     )
+    return _host_not_allowed(host, f"is not for IngressClass {found.name!r}: {allowed}")
 
 
 def _no_class(name: str, classes: tuple[IngressClass, ...]) -> Refusal:
@@ -151,5 +168,5 @@ def _not_named(found: IngressClass) -> Refusal:
 def _taken(host: str, keeper: str) -> Refusal:
     return Refusal(
         RefusalReason.HOST_TAKEN,
-        f"spec.exposure.host: {host!r} belongs to the older model {keeper}; choose another host",
+        f"spec.exposure.host: {host!r} belongs to {keeper}; choose another host",
     )

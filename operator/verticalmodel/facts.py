@@ -27,6 +27,8 @@ class IngressController:
     """`spec.controller` of its IngressClasses."""
     namespaces: LabelSelector | None = None
     cidrs: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    """Hosts are of these or below them; none is any."""
 
 
 @dataclass(frozen=True)

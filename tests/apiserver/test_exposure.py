@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -117,28 +115,40 @@ async def test_what_somebody_did_to_a_route_is_undone(world: World) -> None:
     assert after["spec"] == before["spec"]
 
 
-async def test_the_older_model_keeps_the_host_and_the_other_gets_it_when_the_older_lets_go(world: World) -> None:
+async def test_a_host_in_use_stays_where_it_is_until_its_model_lets_go(world: World) -> None:
+    """An older model that asks for it later gets it then, and not before."""
     exposure = wish(world.namespace)
     older = await world.create("older")
     await world.settle(older)
-    created = (await world.user.get(resources.VERTICAL_MODELS, older))["metadata"]["creationTimestamp"]
-    # The API server's stamps have whole seconds.
-    second = datetime.fromisoformat(created) + timedelta(seconds=1)
-    await asyncio.sleep(max((second - datetime.now(UTC)).total_seconds(), 0))
     newer = await world.create("newer", exposure=exposure)
     await world.settle(newer)
-    assert await routes(world) == [("IngressRouteTCP", exposure["host"])]
     await world.create("older", exposure=exposure)
-    await world.settle(older)
-    model = await world.settle(newer)
+    model = await world.settle(older)
     assert condition(model, "Accepted") == ("False", "HostTaken")
     [said] = [one["message"] for one in model["status"]["conditions"] if one["type"] == "Accepted"]
-    assert f"{world.namespace}/older" in said
-    assert model["status"]["url"] == f"https://newer.{world.namespace}.svc"
-    assert "host" not in model["status"]["certificate"], "and it has no certificate for it any more"
-    assert await routes(world) == [("IngressRouteTCP", exposure["host"])], "the older one's alone"
-    await world.user.delete(resources.VERTICAL_MODELS, older)
-    world.caches.drop_model(older)
-    model = await world.settle(newer)
+    assert "belongs to model newer" in said
+    assert model["status"]["url"] == f"https://older.{world.namespace}.svc"
+    assert await routes(world) == [("IngressRouteTCP", exposure["host"])], "the other's alone"
+    await world.create("newer")
+    await world.settle(newer)
+    model = await world.settle(older)
     assert condition(model, "Accepted") == ("True", "Planned")
     assert model["status"]["url"] == f"https://{exposure['host']}"
+    assert model["status"]["certificate"]["host"] == exposure["host"]
+
+
+async def test_a_refused_model_that_lets_go_of_its_host_has_it_in_no_certificate_any_more(world: World) -> None:
+    """What is wrong with the rest of its spec does not keep the host, nor a certificate for it."""
+    exposure = wish(world.namespace)
+    key = await world.create(exposure=exposure)
+    await world.settle(key)
+    await world.create(exposure=exposure, runtime={"name": "nowhere"})
+    model = await world.settle(key)
+    assert (condition(model, "Accepted")[1], model["status"]["certificate"]["host"]) == (
+        "RuntimeNotFound",
+        exposure["host"],
+    )
+    await world.create(runtime={"name": "nowhere"})
+    model = await world.settle(key)
+    assert (condition(model, "Accepted")[1], "host" in model["status"]["certificate"]) == ("RuntimeNotFound", False)
+    assert await routes(world) == []

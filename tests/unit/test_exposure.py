@@ -92,13 +92,25 @@ def wish(class_name: str | None = None, host: str = HOST) -> dict[str, str]:
         ),
         (
             wish(),
-            known(host_keeper="oncology/older"),
+            known(host_keeper="model older"),
             RefusalReason.HOST_TAKEN,
-            ("spec.exposure.host", f"'{HOST}'", "oncology/older"),
+            ("spec.exposure.host", f"'{HOST}'", "belongs to model older"),
         ),
         (wish(host="m.ns.svc"), known(), RefusalReason.HOST_NOT_ALLOWED, ("spec.exposure.host", "'m.ns.svc'")),
         (wish(host="m.ns.svc.cluster.local"), known(), RefusalReason.HOST_NOT_ALLOWED, ("inside the cluster",)),
         (wish(host="cluster.local"), known(), RefusalReason.HOST_NOT_ALLOWED, ("inside the cluster",)),
+        (
+            wish(host="api.payments"),
+            known(),
+            RefusalReason.HOST_NOT_ALLOWED,
+            ("'api.payments'", "three labels or more"),
+        ),
+        (
+            wish(host="evilexample.org"),
+            known(platform=platform(IngressController(TRAEFIK, IN_TRAEFIK, domains=("example.org", "example.net")))),
+            RefusalReason.HOST_NOT_ALLOWED,
+            ("'evilexample.org'", "IngressClass 'traefik'", "only names of example.org, example.net"),
+        ),
     ],
 )
 def test_a_refusal_names_the_field_what_is_wrong_and_what_to_do(
@@ -108,6 +120,12 @@ def test_a_refusal_names_the_field_what_is_wrong_and_what_to_do(
     assert isinstance(refusal, Refusal)
     assert refusal.reason is reason
     assert [mention for mention in mentions if mention not in refusal.message] == []
+
+
+@pytest.mark.parametrize("host", ["example.org", "breast.example.org", "a.b.example.org"])
+def test_names_of_a_domain_that_the_administrator_gives_out_are_hosts(host: str) -> None:
+    place = platform(IngressController(TRAEFIK, IN_TRAEFIK, domains=("example.org",)))
+    assert planned(model(exposure=wish(host=host)), known(platform=place)).exposed is not None
 
 
 def test_a_companys_own_domain_below_local_is_a_host() -> None:
@@ -193,8 +211,12 @@ def test_the_certificate_bears_the_host_and_the_url_shows_it() -> None:
     assert (url(owner), url(owner, HOST)) == ("https://m.ns.svc", f"https://{HOST}")
 
 
-def body(host: str = "", since: str = "2026-11-23T12:00:00Z") -> dict[str, Any]:
-    return {"metadata": {"creationTimestamp": since}, "spec": {"exposure": {"host": host}} if host else {}}
+def body(host: str = "", since: str = "2026-11-23T12:00:00Z", has: str = "") -> dict[str, Any]:
+    return {
+        "metadata": {"creationTimestamp": since},
+        "spec": {"exposure": {"host": host}} if host else {},
+        "status": {"certificate": {"host": has}} if has else {},
+    }
 
 
 A, B, C = Key("a", "z"), Key("b", "y"), Key("c", "x")
@@ -208,6 +230,21 @@ def test_the_older_model_keeps_a_host_whoever_asks_first() -> None:
     hosts.saw(C, body(HOST, "2026-11-23T12:00:00Z"))
     assert hosts.keeper(HOST) == B, "older than A; of one second with C, and before it by namespace"
     assert hosts.keeper("other.example.org") is None
+
+
+def test_a_host_in_use_stays_with_its_model_whoever_asks_for_it_later() -> None:
+    """An older object that asks for it is no way to take another tenant's clients."""
+    woken: list[Key] = []
+    hosts = Hosts(woken.append)
+    hosts.saw(A, body(HOST, "2026-11-23T12:00:01Z", has=HOST))
+    hosts.saw(B, body(HOST, "2026-11-23T12:00:00Z"))
+    hosts.saw(C, body(HOST, "2026-11-23T12:00:00Z", has="other.example.org"))
+    assert hosts.keeper(HOST) == A
+    woken.clear()
+    hosts.saw(A, body("other.example.org", "2026-11-23T12:00:01Z", has=HOST))
+    assert (hosts.keeper(HOST), {B, C} <= set(woken)) == (B, True), "let go of, it goes to the oldest that asks"
+    hosts.saw(C, body(HOST, "2026-11-23T12:00:00Z", has=HOST))
+    assert hosts.keeper(HOST) == C, "who has it is known from its status, however that came to be"
 
 
 def test_who_else_asks_for_a_host_is_woken_when_one_comes_leaves_or_changes_it() -> None:

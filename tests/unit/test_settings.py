@@ -38,23 +38,29 @@ def test_no_ingress_controller_is_let_in_unless_it_is_named() -> None:
 
 def test_a_controllers_pods_are_named_by_namespace_or_by_address() -> None:
     selector = {"matchLabels": {"kubernetes.io/metadata.name": "traefik"}}
-    found = settings([{**TRAEFIK, "namespaceSelector": selector}, {"controller": "a/b", "cidrs": ["192.0.2.0/24"]}])
+    found = settings(
+        [
+            {**TRAEFIK, "namespaceSelector": selector},
+            {"controller": "a/b", "cidrs": ["192.0.2.0/24"], "domains": ["a.org"]},
+        ]
+    )
     assert found.ingress_controllers == (
         IngressController(TRAEFIK["controller"], namespaces=LabelSelector(match_labels=selector["matchLabels"])),
-        IngressController("a/b", cidrs=("192.0.2.0/24",)),
+        IngressController("a/b", cidrs=("192.0.2.0/24",), domains=("a.org",)),
     )
 
 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("traefik", "a JSON list of {controller, namespaceSelector, cidrs} is needed"),
+        ("traefik", "a JSON list of {controller, namespaceSelector, cidrs, domains} is needed"),
         ([TRAEFIK], "[0]: Value error, namespaceSelector or cidrs is needed"),
         ([{**TRAEFIK, "namespaceSelector": {}}], "an empty namespaceSelector is every namespace there is"),
         ([{**TRAEFIK, "namespaceselector": {}}], "[0].namespaceselector: Extra inputs are not permitted"),
         ([{**TRAEFIK, "cidrs": ["192.0.2.1/24"]}], "[0].cidrs[0]: Value error, 192.0.2.1/24 has host bits set"),
         ([{**TRAEFIK, "cidrs": ["::/0"]}], "::/0 is every address there is"),
         ([{**TRAEFIK, "cidrs": ["192.0.2.0/24"]}] * 2, "named more than once: traefik.io/ingress-controller"),
+        ([{**TRAEFIK, "cidrs": ["192.0.2.0/24"], "domains": ["*.a.org"]}], "[0].domains[0]: String should match"),
         ([{"cidrs": ["192.0.2.0/24"]}], "[0].controller: Field required"),
     ],
 )

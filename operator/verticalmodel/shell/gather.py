@@ -97,7 +97,10 @@ def nodes(caches: Caches) -> tuple[Node, ...]:
 def _host_keeper(caches: Caches, model: VerticalModel) -> str:
     wish = model.spec.exposure
     keeper = caches.hosts.keeper(wish.host) if wish is not None else None
-    return "" if keeper in (None, Key(model.metadata.namespace, model.metadata.name)) else str(keeper)
+    if keeper is None or keeper == Key(model.metadata.namespace, model.metadata.name):
+        return ""
+    # What runs in other namespaces is not for everyone to know.
+    return f"model {keeper.name}" if keeper.namespace == model.metadata.namespace else "a model of another namespace"
 
 
 def _newest_pin(caches: Caches, model: VerticalModel) -> Pin | None:

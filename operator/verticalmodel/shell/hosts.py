@@ -1,4 +1,4 @@
-"""Which models ask for which host, and which of them keeps it: the older one (DESIGN section 7)."""
+"""Which models ask for which host, and which of them keeps it: who has it, else the older one (DESIGN section 7)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from verticalmodel.kube.resources import Key
 
 __all__ = ["Hosts"]
 
+Rank = tuple[bool, str]
+"""Smaller is first: who serves under the host already, then who was created first."""
+
 
 class Hosts:
     """Hosts of `spec.exposure` by model; `wake` runs for the others that ask for a host when one comes or goes."""
@@ -16,19 +19,20 @@ class Hosts:
     def __init__(self, wake: Callable[[Key], None]) -> None:
         self._wake = wake
         self._asked: dict[Key, str] = {}
-        self._by_host: dict[str, dict[Key, str]] = {}
+        self._by_host: dict[str, dict[Key, Rank]] = {}
 
     def saw(self, key: Key, body: Mapping[str, Any]) -> None:
         """Remember what a model asks for as its newest body shows it."""
         host = ((body.get("spec") or {}).get("exposure") or {}).get("host") or ""
-        since = body["metadata"].get("creationTimestamp") or ""
-        if host and self._by_host.get(host, {}).get(key) == since:
+        has = ((body.get("status") or {}).get("certificate") or {}).get("host")
+        rank = (has != host, body["metadata"].get("creationTimestamp") or "")
+        if host and self._by_host.get(host, {}).get(key) == rank:
             return
         self.forget(key)
         if host:
             self._asked[key] = host
             self._tell(host)
-            self._by_host.setdefault(host, {})[key] = since
+            self._by_host.setdefault(host, {})[key] = rank
 
     def forget(self, key: Key) -> None:
         """A model is gone, or asks for none any more."""
@@ -40,7 +44,11 @@ class Hosts:
                 del self._by_host[host]
 
     def keeper(self, host: str) -> Key | None:
-        """The model that keeps the host: created first, of the same second the first by namespace and name."""
+        """The model that keeps the host.
+
+        The one whose status names a certificate for it, so that nobody takes a host that is in use by asking with an
+        older object; else the one created first, of the same second the first by namespace and name.
+        """
         asking = self._by_host.get(host, {})
         return min(asking, key=lambda key: (asking[key], key)) if asking else None
 

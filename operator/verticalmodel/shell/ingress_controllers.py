@@ -1,4 +1,4 @@
-"""The setting INGRESS_CONTROLLERS: from where ingress controllers reach the guards of exposed models."""
+"""The setting INGRESS_CONTROLLERS: from where ingress controllers reach guards, and which hosts they give out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from verticalmodel.api.exposure import HOST
 from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.schema import Object
 from verticalmodel.facts import IngressController
@@ -28,6 +29,7 @@ class _Entry(Object):
     controller: Annotated[str, StringConstraints(min_length=1)]
     namespace_selector: LabelSelector | None = None
     cidrs: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    domains: tuple[Annotated[str, StringConstraints(pattern=HOST, max_length=253)], ...] = ()
 
     # An administrator's typing error must not leave a guard closed, or open, without a word.
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
@@ -55,12 +57,14 @@ def parse_controllers(text: str) -> tuple[IngressController, ...]:
         entries = _ENTRIES.validate_json(text)
     except ValidationError as error:
         told = "; ".join(f"{_place(one['loc'])}: {one['msg']}" for one in error.errors(include_url=False))
-        raise ValueError(f"a JSON list of {{controller, namespaceSelector, cidrs}} is needed: {told}") from error
+        raise ValueError(
+            f"a JSON list of {{controller, namespaceSelector, cidrs, domains}} is needed: {told}"
+        ) from error
     names = [entry.controller for entry in entries]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"named more than once: {', '.join(twice)}")
-    return tuple(IngressController(one.controller, one.namespace_selector, one.cidrs) for one in entries)
+    return tuple(IngressController(one.controller, one.namespace_selector, one.cidrs, one.domains) for one in entries)
 
 
 def _place(path: tuple[int | str, ...]) -> str:

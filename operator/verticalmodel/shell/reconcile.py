@@ -162,7 +162,9 @@ class Reconciler:
         try:
             await withdraw(self._api, self._caches, model, taken=bool(facts.host_keeper))
             if certificate is not None:
-                host = None if facts.host_keeper else certificate.host
+                # A host that the model let go of, or that is another's, is in no certificate any more.
+                asked = model.spec.exposure is not None and model.spec.exposure.host == certificate.host
+                host = certificate.host if asked and not facts.host_keeper else None
                 certificate = await self._certificates.ensure(owner_of(model), certificate, host=host, doubtful=False)
         except NotLeader:
             raise
