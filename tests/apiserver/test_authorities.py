@@ -13,7 +13,8 @@ from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.resources import Key
 from verticalmodel.shell.authorities import Rotation, ensure_authority
-from verticalmodel.shell.issuer import Authority, fingerprint
+from verticalmodel.shell.caches import Caches
+from verticalmodel.shell.issuer import Authority, fingerprint, new_authority
 
 OVERLAP = timedelta(hours=1)
 START = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -94,3 +95,53 @@ async def test_a_half_that_does_not_fit_is_refused_and_never_overwritten(operato
     with pytest.raises(ValueError, match="PEM"):
         await operator.at(START)
     assert await operator.api.get(resources.SECRETS, operator.key) == before
+
+
+async def test_a_secret_put_in_the_place_of_the_old_one_retires_that_one_while_models_show_its_certificates(
+    operator: Operator,
+) -> None:
+    """After a leak an administrator may not wait for a rotation; clients must not lose what is being served."""
+    old, stranger = operator.signing, await another_authority(operator)
+    operator.named = frozenset({old})
+    assert await operator.at(START) == [stranger, old]
+    assert operator.signing == stranger
+    operator.named = frozenset({stranger})
+    later = START + timedelta(days=1)
+    await operator.at(later)
+    assert await operator.at(later + OVERLAP) == [stranger]
+
+
+async def test_a_start_over_a_replaced_secret_takes_no_authority_out_of_the_bundle(operator: Operator) -> None:
+    """It is too early to know which models show what."""
+    old, stranger = operator.signing, await another_authority(operator)
+    await ensure_authority(operator.api, operator.key.namespace, START)
+    assert await operator.bundle() == [stranger, old]
+    assert await operator.at(START) == [stranger], "no model shows a certificate of the old one"
+
+
+async def another_authority(operator: Operator) -> str:
+    """Another authority in the Secret, written by hand; its fingerprint."""
+    fresh = new_authority(START)
+    halves = {"tls.crt": fresh.certificate_pem, "tls.key": fresh.key_pem}
+    data = {name: base64.b64encode(half).decode() for name, half in halves.items()}
+    await operator.api.patch_merge(resources.SECRETS, operator.key, {"data": data})
+    return fresh.fingerprint
+
+
+async def test_what_somebody_adds_to_the_bundle_is_taken_out(operator: Operator) -> None:
+    extra = new_authority(START).certificate_pem.decode()
+    standing = (await operator.api.get(resources.CONFIG_MAPS, operator.key))["data"]["ca.crt"]
+    for data in (standing + extra, "no certificate", ""):
+        await operator.api.patch_merge(resources.CONFIG_MAPS, operator.key, {"data": {"ca.crt": data}})
+        assert await operator.at(START) == [operator.signing]
+
+
+def test_an_authority_is_named_as_long_as_a_certificate_of_its_own_is_in_force(api: ApiClient) -> None:
+    """So a model that can no longer be reconciled keeps it in the bundle for a certificate's life, not for its own."""
+    caches = Caches(api, lambda _: None)
+    end = START + timedelta(days=90)
+    certificate = {"issuer": "sha256:a", "notAfter": end.isoformat()}
+    meta = {"name": "m", "namespace": "ns", "uid": "1", "resourceVersion": "1"}
+    caches.put_model(Key("ns", "m"), {"metadata": meta, "spec": {}, "status": {"certificate": certificate}})
+    assert caches.issuers(end - timedelta(seconds=1)) == {"sha256:a"}
+    assert caches.issuers(end) == frozenset()

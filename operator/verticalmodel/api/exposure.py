@@ -19,8 +19,8 @@ class Exposure(Object):
 
     host: Host = Field(
         description="Name that clients connect to, in lower case, for example breast.example.org; resolving it to the "
-        "ingress controller is yours. The serving certificate bears it. A model keeps the host that it has; of two that "
-        "ask for a free one, the older gets it."
+        "ingress controller is yours. The serving certificate bears it. A model keeps the host it has; of two that ask "
+        "for a free one, the older gets it."
     )
     class_name: DnsSubdomain | None = Field(
         default=None,

@@ -27,6 +27,7 @@ from verticalmodel.kube.errors import AlreadyExists, ApiError
 from verticalmodel.kube.leader import NotLeader
 from verticalmodel.kube.resources import Key
 from verticalmodel.shell.issuer import Authority, fingerprint, load_authority, new_authority
+from verticalmodel.shell.trust_bundle import LABELS, publish_bundle, read_bundle
 
 _LOG = structlog.get_logger(__name__)
 # Two small reads; there is no right to watch the Secret.
@@ -66,7 +67,10 @@ async def ensure_authority(api: ApiClient, namespace: str, now: datetime) -> Aut
         stored = await _read(api, namespace)
     if stored is None:
         raise ValueError(f"Secret {namespace}/{names.CA_NAME} vanished while it was read")
-    await _publish(api, namespace, stored)
+    # What somebody put a new Secret in the place of is trusted until it is known that no model shows its certificates.
+    published = await read_bundle(api, namespace)
+    former = (one for one in published if one.not_valid_after_utc > now and fingerprint(one) not in _trusted(stored))
+    await publish_bundle(api, namespace, (*_trusted(stored).values(), *former), published)
     return stored.signing
 
 
@@ -109,10 +113,16 @@ class Rotation:
                 raise ValueError(
                     f"Secret {self._namespace}/{names.CA_NAME} is gone: restart the operator for a new one"
                 )
-            await _publish(self._api, self._namespace, stored)
+            now, named = self._clock(), self._named()
+            published = await read_bundle(self._api, self._namespace)
+            former = _former(stored, published, named, now)
+            if former:
+                adopting = replace(stored, retired=(*stored.retired, *former))
+                await self._api.replace(resources.SECRETS, {**stored.body, "data": _data(adopting)})
+                _LOG.warning("certificate authorities", step="the Secret was replaced; the former one retires")
+                continue
+            await publish_bundle(self._api, self._namespace, tuple(_trusted(stored).values()), published)
             self._on_signer(stored.signing)
-            now = self._clock()
-            named = self._named() if stored.retired else frozenset[str]()
             step = next_step(_known(stored), named, now, self._overlap)
             if step.move is Move.NONE:
                 return
@@ -201,26 +211,21 @@ def _moved(stored: _Stored, step: Step, now: datetime) -> _Stored:
     return replace(stored, retired=tuple(one for one in stored.retired if fingerprint(one) in kept))
 
 
-async def _publish(api: ApiClient, namespace: str, stored: _Stored) -> None:
-    bundle = "".join(
-        certificate.public_bytes(Encoding.PEM).decode()
-        for certificate in (
-            stored.signing.certificate,
-            *((stored.successor.certificate,) if stored.successor else ()),
-            *stored.retired,
-        )
-    )
-    published = await api.find(resources.CONFIG_MAPS, Key(namespace, names.CA_NAME))
-    if published is not None and (published.get("data") or {}) == {"ca.crt": bundle}:
-        return
-    await api.apply(
-        resources.CONFIG_MAPS,
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": names.CA_NAME, "namespace": namespace, "labels": _labels()},
-            "data": {"ca.crt": bundle},
-        },
+def _trusted(stored: _Stored) -> dict[str, x509.Certificate]:
+    """What belongs into the bundle, by fingerprint, the signer first."""
+    successor = (stored.successor.certificate,) if stored.successor else ()
+    return {fingerprint(one): one for one in (stored.signing.certificate, *successor, *stored.retired)}
+
+
+def _former(
+    stored: _Stored, published: tuple[x509.Certificate, ...], named: frozenset[str], now: datetime
+) -> tuple[x509.Certificate, ...]:
+    """Authorities that models still name and that somebody dropped by writing another Secret."""
+    known = _trusted(stored)
+    return tuple(
+        one
+        for one in published
+        if fingerprint(one) in named and fingerprint(one) not in known and one.not_valid_after_utc > now
     )
 
 
@@ -237,11 +242,7 @@ def _authority_secret(authority: Authority, namespace: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": names.CA_NAME, "namespace": namespace, "labels": _labels()},
+        "metadata": {"name": names.CA_NAME, "namespace": namespace, "labels": LABELS},
         "type": "kubernetes.io/tls",
         "data": _data(_Stored({}, authority, None, ())),
     }
-
-
-def _labels() -> dict[str, str]:
-    return {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_COMPONENT: "certificate-authority"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from datetime import datetime
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -141,10 +142,10 @@ class Caches:
         """Every known model."""
         return tuple(self._models)
 
-    def issuers(self) -> frozenset[str]:
-        """The authorities that any model's status names."""
+    def issuers(self, now: datetime) -> frozenset[str]:
+        """The authorities of the certificates that are in force by the models' status."""
         held = ((known.open().get("status") or {}).get("certificate") for _, known in self._models.values())
-        return frozenset(certificate["issuer"] for certificate in held if certificate)
+        return frozenset(one["issuer"] for one in held if one and datetime.fromisoformat(one["notAfter"]) > now)
 
     def child(self, resource: Resource, key: Key) -> Child | None:
         """The newest known state of a child: from the watch, or from the answer to our own write."""

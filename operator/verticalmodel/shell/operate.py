@@ -110,7 +110,7 @@ class _Leadership:
             namespace=settings.system_namespace,
             overlap=timedelta(seconds=settings.authority_overlap_seconds),
             clock=_now,
-            named=self._caches.issuers,
+            named=lambda: self._caches.issuers(_now()),
             on_signer=self._on_signer,
         )
         group.create_task(rotation.run())
