@@ -137,6 +137,8 @@ class ObservedContainer:
     exit_reason: str = ""
     """The kubelet's own word for its last end: Error, Completed, OOMKilled, StartError."""
     image: str = ""
+    image_id: str = ""
+    """Of the image on the node; empty until it is there."""
     started: bool = False
     """Its startup probe has passed since it runs."""
 

@@ -66,6 +66,8 @@ class Plan:
     """Whether the pods run in a user namespace (decision 6)."""
     surge: bool
     """Whether a rollout starts new pods before it stops old ones."""
+    preflight: bool
+    """Whether a rollout that does not is tried first."""
     clients: LabelSelector
     """Namespaces whose pods may connect."""
     pin_key: str
@@ -196,6 +198,7 @@ def _resolved(
         pod=model.spec.pod,
         own_users=_own_users(model, facts),
         surge=_surge(model.spec.rollout, gpus, facts),
+        preflight=model.spec.rollout.preflight == "Run",
         clients=model.spec.access.namespace_selector or own_namespace,
         pin_key=pin_key(model),
     )

@@ -56,6 +56,15 @@ def container(tmp_path: Path) -> Container:
     return Container(world)
 
 
+def test_a_check_exits_as_a_delivery_would_and_makes_nothing(container: Container) -> None:
+    world = container.world
+    assert container.run("--key", world.key(), "--check").returncode == 0
+    assert container.report().reason is Reason.FOUND
+    assert container.run("--key", world.key(), "--check", source="pvc://claim/absent").returncode == 1
+    assert container.report().reason is Reason.SOURCE_NOT_FOUND
+    assert not container.target.exists()
+
+
 def test_a_delivery_exits_0_with_a_report(container: Container) -> None:
     world = container.world
     done = container.run("--key", world.key(), "--digest", world.digest, "--memory-limit", 2**30, "--cpus", 2)

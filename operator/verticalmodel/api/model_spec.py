@@ -82,6 +82,11 @@ class Rollout(Object):
         "Default: true without GPUs, false with GPUs, where the last one would be waited for without end; but true "
         "where no node has such GPUs at all, so that what runs is not stopped for nothing.",
     )
+    preflight: Literal["Run", "Skip"] = Field(
+        default="Run",
+        description="Before a rollout without surge stops a pod that serves: Run looks for the new images and "
+        "parameters first, and Progressing says PreflightFailed where they are not there; Skip does not.",
+    )
 
 
 class VerticalModelSpec(Object):

@@ -30,6 +30,9 @@ LABEL_NAME = "app.kubernetes.io/name"
 LABEL_COMPONENT = "app.kubernetes.io/component"
 LABEL_MODEL = f"{GROUP}/model"
 LABEL_MODEL_UID = f"{GROUP}/model-uid"
+# On the pods of a pre-flight, in the place of the model's label: nothing that looks for serving pods may find them.
+LABEL_PREFLIGHT = f"{GROUP}/preflight"
+LABEL_PREFLIGHT_OF = f"{GROUP}/preflight-of"
 # On Evidence: who measured, so that retention and policies can select.
 LABEL_MEASURER = f"{GROUP}/measurer"
 # On nodes and devices that are not real hardware.

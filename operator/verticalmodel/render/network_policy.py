@@ -13,11 +13,29 @@ from verticalmodel.api import names
 from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.source import EgressPeer
 from verticalmodel.plan import Plan, selector
-from verticalmodel.render.metadata import ROLE_POLICY, metadata
+from verticalmodel.render.metadata import ROLE_POLICY, ROLE_PREFLIGHT, metadata
 
 _Network = IPv4Network | IPv6Network
 _METADATA: tuple[_Network, ...] = (IPv4Network("169.254.0.0/16"), IPv6Network("fd00:ec2::254/128"))
 """Where clouds answer questions about the machine, credentials included."""
+
+
+def preflight_policy(plan: Plan) -> dict[str, Any]:
+    """Nobody reaches a pre-flight's pod, and it reaches the source alone."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(
+            plan.owner,
+            names.child_name(plan.owner.name, f"{ROLE_POLICY}/{ROLE_PREFLIGHT}"),
+            component=ROLE_PREFLIGHT,
+        ),
+        "spec": {
+            "podSelector": {"matchLabels": {names.LABEL_PREFLIGHT_OF: plan.owner.name}},
+            "policyTypes": ["Ingress", "Egress"],
+            **({"egress": _egress(plan)} if plan.source.egress else {}),
+        },
+    }
 
 
 def network_policy(plan: Plan) -> dict[str, Any]:

@@ -58,6 +58,11 @@ def pin(plan: Plan, newest: Pin | None) -> Pinned:
     return Pinned(kept, template_digest(fresh), update_pending=False)
 
 
+def kept(stored: Pin) -> Pinned:
+    """The template that was let through last, while a newer one waits."""
+    return Pinned(stored, template_digest(stored.template), update_pending=False)
+
+
 def template_digest(template: Mapping[str, Any]) -> str:
     """Digest of a pod template as pinned: what event evidence is bound to."""
     return sha256_of(template)

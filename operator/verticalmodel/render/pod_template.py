@@ -79,7 +79,7 @@ def pod_template(plan: Plan, guard_config: str, gpu_claims: str = "") -> dict[st
                 }
             ],
             # Unsealed first: until there is something to guard, nothing of the pod is reachable.
-            "initContainers": [unseal(plan, confined=_confined()), _guard(plan)],
+            "initContainers": [unseal(plan, confined=confined()), _guard(plan)],
             "containers": [_server(plan)],
             "volumes": _volumes(plan, guard_config),
         },
@@ -123,7 +123,7 @@ def _guard(plan: Plan) -> dict[str, Any]:
             "failureThreshold": 5,
         },
         "lifecycle": {"preStop": {"httpGet": {"path": DRAIN_PATH, "port": names.DRAIN_PORT, "scheme": "HTTPS"}}},
-        "securityContext": {**_confined(), "runAsUser": RUN_GUARD_AS},
+        "securityContext": {**confined(), "runAsUser": RUN_GUARD_AS},
         "terminationMessagePolicy": "File",
         "volumeMounts": [
             {"name": "guard-config", "mountPath": GUARD_CONFIG_DIR, "readOnly": True},
@@ -172,7 +172,7 @@ def _server(plan: Plan) -> dict[str, Any]:
             "failureThreshold": 5,
         },
         "lifecycle": {"preStop": {"sleep": {"seconds": SERVER_STOPS_SECONDS}}},
-        "securityContext": _confined(),
+        "securityContext": confined(),
         "terminationMessagePolicy": "File",
         "terminationMessagePath": UNREACHABLE_MESSAGE,
         "volumeMounts": [
@@ -215,7 +215,8 @@ def _exactly(amount: Mapping[str, str]) -> dict[str, Any]:
     return {"requests": dict(amount), "limits": dict(amount)}
 
 
-def _confined() -> dict[str, Any]:
+def confined() -> dict[str, Any]:
+    """The security context of every container of ours."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,

@@ -20,6 +20,13 @@ DISK = "ephemeral-storage"
 _UNSEAL_DISK = "64Mi"
 
 
+def check(plan: Plan, *, confined: dict[str, Any]) -> dict[str, Any]:
+    """The init container of a pre-flight: as `unseal`, but it fetches and writes nothing."""
+    found = unseal(plan, confined=confined)
+    amount = {"cpu": "100m", "memory": "256Mi", DISK: _UNSEAL_DISK}
+    return {**found, "args": [*found["args"], "--check"], "resources": {"requests": amount, "limits": dict(amount)}}
+
+
 def unseal(plan: Plan, *, confined: dict[str, Any]) -> dict[str, Any]:
     """The init container. Its report is the termination message; its exit status says whether it may go on."""
     amount = {"cpu": plan.cpu, "memory": plan.memory, DISK: _UNSEAL_DISK}

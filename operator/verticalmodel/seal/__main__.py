@@ -1,6 +1,7 @@
 """`python -m verticalmodel.seal`: the init container that delivers a model's parameters.
 
 Exit status 0: the target folder is there, verified. 1: it is not; the report at --report says why. 2: wrong arguments.
+With --check nothing is fetched or made: 0 says that what can be told beforehand is in order.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from types import FrameType
 import structlog
 
 from verticalmodel.seal import logs
-from verticalmodel.seal.delivery import Request, deliver
+from verticalmodel.seal.delivery import Request, check, deliver
 from verticalmodel.seal.reasons import Reason
 from verticalmodel.seal.report import Report, encode
 from verticalmodel.seal.sizing import Limits
@@ -39,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(name, _stop)
     # Not the source: what is wrong with it may be a password in it.
     _log.info("started", target=str(arguments.target), processors=arguments.cpus)
-    report = _run(_request(arguments))
+    report = _run(_request(arguments), only_check=arguments.check)
     text = encode(report)
     try:
         arguments.report.write_bytes(text)
@@ -50,9 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if report.succeeded else 1
 
 
-def _run(request: Request) -> Report:
+def _run(request: Request, *, only_check: bool) -> Report:
     try:
-        return deliver(request, _telling())
+        return check(request) if only_check else deliver(request, _telling())
     except _StoppedError:
         return Report(reason=Reason.INTERRUPTED, message="stopped by a signal before the end")
     except Exception as error:  # noqa: BLE001 (a report is owed whatever happens)
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--source", required=True, help="pvc://CLAIM/PATH, https://HOST/PATH or s3://BUCKET/PATH")
     add("--target", required=True, type=Path, help="folder to make, in a memory volume; an earlier one is replaced")
+    add("--check", action="store_true", help="tell whether it could be delivered, and make nothing")
     add("--digest", type=_digest, help="sha256:HEX of the artifact; any other is refused")
     add("--key", type=Path, help="key file. Given: only a sealed artifact is delivered; not given: only a plain one")
     add("--mount", type=Path, help="where the claim of a pvc:// source is mounted")

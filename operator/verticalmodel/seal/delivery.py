@@ -16,7 +16,7 @@ from verticalmodel.seal.copying import copy_files, hash_files
 from verticalmodel.seal.credentials import Credentials
 from verticalmodel.seal.keyfile import read_key
 from verticalmodel.seal.listing import folder_digest
-from verticalmodel.seal.locating import Access, Plain, SealedAt, identify, place
+from verticalmodel.seal.locating import Access, Place, Plain, SealedAt, identify, place
 from verticalmodel.seal.manifest import Manifest, digest
 from verticalmodel.seal.progress import Progress
 from verticalmodel.seal.reasons import Reason, Refusal
@@ -27,7 +27,7 @@ from verticalmodel.seal.staging import Staging
 from verticalmodel.seal.unsealing import check_sizes, unseal_files
 from verticalmodel.seal.wrapping import KeyProvider
 
-__all__ = ["Request", "deliver"]
+__all__ = ["Request", "check", "deliver"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,20 @@ class Request:
     limits: Limits = field(default_factory=Limits)
     processors: int = 1
     patience: Patience = field(default_factory=Patience)
+
+
+def check(request: Request) -> Report:
+    """Whether `request` could be delivered, as far as can be told without fetching parameters; nothing is written.
+
+    Key, credentials, manifest, digest of a sealed artifact, the sizes of all files and the room for them. What only
+    the bytes show (the digest of a plain artifact, what was done to a segment) is not looked at.
+    """
+    delivery = _Delivery(request, Progress(lambda _done: None))
+    try:
+        delivery.rehearse()
+    except Refusal as refusal:
+        return delivery.refused(refusal)
+    return delivery.found()
 
 
 def deliver(request: Request, advanced: Callable[[int], None] = lambda _done: None) -> Report:
@@ -72,17 +86,35 @@ class _Delivery:
         self._learned: dict[str, Any] = {}
 
     def run(self) -> None:
-        request = self._request
-        key = read_key(request.key_file) if request.key_file else None
-        credentials = Credentials.read(request.credentials)
-        where = place(request.uri, Access(request.mount, credentials, request.processors, request.patience))
-        with Staging(request.target) as staging:
+        key, where = self._opened()
+        with Staging(self._request.target) as staging:
             found = identify(where, sealed_expected=key is not None)
             if isinstance(found, SealedAt):
                 self._unseal(self._unlocked(found, where.source, key), staging)
             else:
                 self._copy(found, where.source, staging)
             staging.publish()
+
+    def rehearse(self) -> None:
+        key, where = self._opened()
+        found = identify(where, sealed_expected=key is not None)
+        if isinstance(found, SealedAt):
+            artifact = self._unlocked(found, where.source, key)
+            check_sizes(artifact)
+            sizes = [file.size for file in artifact.manifest.files]
+        else:
+            sizes = [where.source.size(name) for name in found.files.values()]
+            self._learned |= {"sealed": False, "files": len(sizes)}
+        require_room(sizes, self._request.limits)
+
+    def found(self) -> Report:
+        return self._report(Reason.FOUND)
+
+    def _opened(self) -> tuple[KeyProvider | None, Place]:
+        request = self._request
+        key = read_key(request.key_file) if request.key_file else None
+        credentials = Credentials.read(request.credentials)
+        return key, place(request.uri, Access(request.mount, credentials, request.processors, request.patience))
 
     def refused(self, refusal: Refusal) -> Report:
         return self._report(refusal.reason, message=refusal.message[:1024], needed_bytes=refusal.needed_bytes)

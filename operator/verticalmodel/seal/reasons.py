@@ -15,6 +15,9 @@ class Reason(StrEnum):
     DELIVERED = "Delivered"
     """Success: a plain artifact was copied, and fits the digest where one is given."""
 
+    FOUND = "Found"
+    """Success of a check: nothing was delivered, and nothing that can be told beforehand speaks against it."""
+
     KEY_MISSING = "KeyMissing"
     """The artifact is sealed, or the key is named, and there is no key."""
     KEY_INVALID = "KeyInvalid"
@@ -55,8 +58,8 @@ class Reason(StrEnum):
 
     @property
     def succeeded(self) -> bool:
-        """Whether parameters were delivered."""
-        return self in {Reason.UNSEALED, Reason.DELIVERED}
+        """Whether what was asked for was done."""
+        return self in {Reason.UNSEALED, Reason.DELIVERED, Reason.FOUND}
 
 
 class Refusal(Exception):  # noqa: N818 (it is an answer, not a defect)

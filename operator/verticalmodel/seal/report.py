@@ -52,7 +52,7 @@ class Report(_Frozen):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the parameters are in place."""
+        """Whether the parameters are in place; of a check, whether they could be."""
         return self.reason.succeeded
 
     @property

@@ -56,6 +56,13 @@ class Caches:
             metadata_only=False,
             labels=names.LABEL_MODEL,
         )
+        self.preflights: Informer[Pod] = self._owned(
+            resources.PODS,
+            projection.preflight_pod,
+            lambda value: value.model,
+            metadata_only=False,
+            labels=names.LABEL_PREFLIGHT,
+        )
         self.children: dict[Resource, Informer[Child]] = {
             resource: self._children(resource)
             for resource in BY_KIND.values()
@@ -101,6 +108,7 @@ class Caches:
             self.evidence,
             self.revisions,
             self.pods,
+            self.preflights,
             self.device_classes,
             self.nodes,
             self.slices,

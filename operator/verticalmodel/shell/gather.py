@@ -8,7 +8,17 @@ from dataclasses import replace
 from datetime import datetime
 
 from verticalmodel.api.verticalmodel import VerticalModel
-from verticalmodel.facts import Facts, Node, NodeGpu, Observed, ObservedClaim, ObservedService, Pin, Platform
+from verticalmodel.facts import (
+    Facts,
+    Node,
+    NodeGpu,
+    Observed,
+    ObservedClaim,
+    ObservedPod,
+    ObservedService,
+    Pin,
+    Platform,
+)
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import ApiError, Forbidden
@@ -84,6 +94,12 @@ def observed(caches: Caches, model: VerticalModel, now: datetime) -> Observed:
         evidence=tuple(read_evidence(packed) for _, packed in caches.evidence.group(group).values()),
         now=now,
     )
+
+
+def preflight_pods(caches: Caches, model: VerticalModel) -> tuple[ObservedPod, ...]:
+    """Pods of the model's pre-flights, of any template."""
+    group = (model.metadata.namespace, model.metadata.name)
+    return tuple(sorted((pod.observed for pod in caches.preflights.group(group).values()), key=lambda pod: pod.name))
 
 
 def nodes(caches: Caches) -> tuple[Node, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -163,6 +163,11 @@ def pod(obj: Mapping[str, Any]) -> Pod:
     )
 
 
+def preflight_pod(obj: Mapping[str, Any]) -> Pod:
+    """Projection of a pre-flight's pod."""
+    return replace(pod(obj), model=(obj["metadata"].get("labels") or {}).get(names.LABEL_PREFLIGHT_OF, ""))
+
+
 def _delivery(status: Mapping[str, Any]) -> Report | None:
     """The report of the init container that delivers the parameters: of this end, or of the last one."""
     ends = [(status.get(field) or {}).get("terminated") or {} for field in ("state", "lastState")]
@@ -219,6 +224,7 @@ def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObservedCo
         exit_code=ended.get("exitCode"),
         exit_reason=ended.get("reason") or "",
         image=spec.get("image") or "",
+        image_id=status.get("imageID") or "",
         started=bool(status.get("started")),
     )
 

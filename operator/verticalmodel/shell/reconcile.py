@@ -26,9 +26,10 @@ from verticalmodel.kube.errors import ApiError, Conflict, NotFound
 from verticalmodel.kube.leader import NotLeader
 from verticalmodel.kube.resources import Key
 from verticalmodel.plan import Plan, owner_of, plan, selector
+from verticalmodel.preflight import Held, hold
 from verticalmodel.refusals import Refusal
 from verticalmodel.render.children import children
-from verticalmodel.render.pin import Pinned, pin
+from verticalmodel.render.pin import Pinned, kept, pin
 from verticalmodel.render.service import url
 from verticalmodel.shell import gather
 from verticalmodel.shell.caches import Caches
@@ -126,8 +127,11 @@ class Reconciler:
             return Work(model.status.template_digest, model.status.certificate, progress.deleting())
         if isinstance(planned, Refusal):
             return await self._refused(model, facts)
-        pinned = pin(planned, facts.pin)
-        pods = tuple(pod for pod in gather.observed(self._caches, model, self._clock()).pods if pod.owned)
+        pinned, seen = pin(planned, facts.pin), gather.observed(self._caches, model, self._clock())
+        pods = tuple(pod for pod in seen.pods if pod.owned)
+        waits = hold(planned, pinned.pin, facts.pin, seen, gather.preflight_pods(self._caches, model))
+        if waits is not None and facts.pin is not None:
+            pinned = kept(facts.pin)
         certificate = model.status.certificate
         try:
             certificate = await self._certificates.ensure(
@@ -137,7 +141,7 @@ class Reconciler:
                 doubtful=not all(pod.ready for pod in pods),
             )
             settled = all(pod.template_digest == pinned.digest for pod in pods)
-            manifests = children(planned, pinned)
+            manifests = (*children(planned, pinned), *(waits.children if waits is not None else ()))
             await self._confirm(model, manifests)
             await apply_children(self._api, self._caches, planned.owner, manifests, settled=settled)
             retries = await retry_claims(self._api, planned.owner.namespace, pods, self._clock())
@@ -153,7 +157,8 @@ class Reconciler:
             # What was not done must not keep what is from being judged.
             held = progress.api_failed(str(error))
             return Work(model.status.template_digest, certificate, held, failure=error)
-        return self._worked(planned, pinned, certificate, pods, retries)
+        looks = (*retries, *self._looks(planned, certificate, pods))
+        return Work(pinned.digest, certificate, self._rollups(planned, pinned, pods, waits), looks)
 
     async def _refused(self, model: VerticalModel, facts: Facts) -> Work:
         """What runs keeps running, under the template and with the names that it has, for as long as that takes."""
@@ -182,29 +187,18 @@ class Reconciler:
             if live is None or live["metadata"]["uid"] != meta.uid:
                 raise _ModelGone
 
-    def _worked(
-        self,
-        planned: Plan,
-        pinned: Pinned,
-        certificate: CertificateStatus,
-        pods: tuple[ObservedPod, ...],
-        retries: tuple[float, ...],
-    ) -> Work:
+    def _rollups(
+        self, planned: Plan, pinned: Pinned, pods: tuple[ObservedPod, ...], waits: Held | None
+    ) -> tuple[Rollup, ...]:
+        nodes = gather.nodes(self._caches)
+        going = waits.progressing if waits else progress.progressing(planned, pinned.digest, pods, nodes, self._clock())
+        return going, progress.update_pending(pending=pinned.update_pending)
+
+    def _looks(self, planned: Plan, certificate: CertificateStatus, pods: tuple[ObservedPod, ...]) -> tuple[float, ...]:
+        """Seconds until a start overruns its budget, and until the certificate is due."""
+        ends = [progress.overruns_at(planned, pod) for pod in pods if pod.serving and not pod.ready]
         now = self._clock()
-        overruns = [
-            (progress.overruns_at(planned, pod) - now).total_seconds()
-            for pod in pods
-            if pod.serving and not pod.ready and progress.overruns_at(planned, pod) > now
-        ]
-        return Work(
-            pinned.digest,
-            certificate,
-            (
-                progress.progressing(planned, pinned.digest, pods, gather.nodes(self._caches), now),
-                progress.update_pending(pending=pinned.update_pending),
-            ),
-            (*overruns, *retries, (renew_after(certificate.not_after) - now).total_seconds()),
-        )
+        return tuple((end - now).total_seconds() for end in (*ends, renew_after(certificate.not_after)) if end > now)
 
     def _next(self, work: Work, look: datetime | None) -> float | None:
         waits = list(work.look_after)
