@@ -141,6 +141,8 @@ class ObservedContainer:
     """Of the image on the node; empty until it is there."""
     started: bool = False
     """Its startup probe has passed since it runs."""
+    ephemeral: bool = False
+    """Put beside the others to look at them (`kubectl debug`); the pod does not wait for it."""
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,11 @@ HELD_UP: dict[str, tuple[ObservedPod, str, str]] = {
         "PodsNotReady",
         "container server does not run yet",
     ),
+    "a container for debugging that has ended": (
+        starting(WAITING, container("debugger", running=False, exit_code=1, exit_reason="Error", ephemeral=True)),
+        "PodsNotReady",
+        "container server waits (ContainerCreating)",
+    ),
     "a pod of which nothing is known": (
         starting(),
         "PodsNotReady",

@@ -69,7 +69,7 @@ def _of_pod(pod: ObservedPod, model: VerticalModel, claim: ObservedClaim | None)
     for container in pod.preparing:
         if container.exit_code != 0:
             yield _of(container, pod, model, _preparing(container))
-    for container in pod.containers:
+    for container in (one for one in pod.containers if not one.ephemeral):
         yield _of(container, pod, model, _coming_up(container))
     if pod.node:
         yield Holdup(9, pod.name, PODS_NOT_READY, f"phase {pod.phase} on node {pod.node}")

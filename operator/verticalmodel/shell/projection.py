@@ -126,11 +126,8 @@ def pod(obj: Mapping[str, Any]) -> Pod:
         for entry in status.get(field) or ()
     }
     first = spec.get("initContainers") or ()
-    beside = [
-        *(entry for entry in first if entry.get("restartPolicy") == "Always"),
-        *spec["containers"],
-        *(spec.get("ephemeralContainers") or ()),
-    ]
+    beside = [*(entry for entry in first if entry.get("restartPolicy") == "Always"), *spec["containers"]]
+    debug = spec.get("ephemeralContainers") or ()
     conditions = {entry["type"]: entry for entry in status.get("conditions") or ()}
     return Pod(
         model=(meta.get("labels") or {}).get(names.LABEL_MODEL, ""),
@@ -144,7 +141,10 @@ def pod(obj: Mapping[str, Any]) -> Pod:
             deleting="deletionTimestamp" in meta,
             template_digest=(meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_DIGEST, ""),
             shares_host=tuple(flag for flag in _HOST_FLAGS if spec.get(flag)),
-            containers=tuple(_container(entry, statuses.get(entry["name"], {})) for entry in beside),
+            containers=(
+                *(_container(entry, statuses.get(entry["name"], {})) for entry in beside),
+                *(_container(entry, statuses.get(entry["name"], {}), ephemeral=True) for entry in debug),
+            ),
             owned=any(
                 one.get("controller") and one["kind"] == "ReplicaSet" for one in meta.get("ownerReferences") or ()
             ),
@@ -209,9 +209,9 @@ def _failure(status: Mapping[str, Any]) -> str:
     return ": ".join(word for word in words if word)[:512] or "Failed"
 
 
-def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObservedContainer:
+def _container(spec: Mapping[str, Any], status: Mapping[str, Any], *, ephemeral: bool = False) -> ObservedContainer:
     state = status.get("state") or {}
-    ended = (status.get("lastState") or {}).get("terminated") or state.get("terminated") or {}
+    ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated") or {}
     in_force = (status.get("resources") or {}).get("limits") or (spec.get("resources") or {}).get("limits") or {}
     return ObservedContainer(
         name=spec["name"],
@@ -226,6 +226,7 @@ def _container(spec: Mapping[str, Any], status: Mapping[str, Any]) -> ObservedCo
         image=spec.get("image") or "",
         image_id=status.get("imageID") or "",
         started=bool(status.get("started")),
+        ephemeral=ephemeral,
     )
 
 
