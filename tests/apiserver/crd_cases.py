@@ -241,6 +241,12 @@ CASES = {
         ("/healthz/ and /guard/ belong to the guard",),
         "spec.routes[0].path",
     ),
+    **{
+        f"a path of segments like {bad} never matches": Case(
+            "ModelRuntime", ("spec", "probes", "livePath"), good, bad, ("should match", bad), "spec.probes.livePath"
+        )
+        for good, bad in (("/a/b", "/a//b"), ("/.a/", "/a/./b"), ("/..a", "/a/.."), ("/...", "a"), ("/", "//"))
+    },
     "shared memory has a size that can be": Case(
         "ModelRuntime",
         ("spec", "scratch", "sharedMemory"),

@@ -71,7 +71,7 @@ def model(namespace: str, name: str = "breast-screening") -> Wire:
             "access": {"namespaceSelector": {"matchLabels": {"team": "radiology"}, "matchExpressions": [requirement]}},
             "exposure": {"host": "breast.example.org", "className": "traefik"},
             "pod": _pod_options(),
-            "rollout": {"surge": True},
+            "rollout": {"surge": True, "preflight": "Skip"},
             "standard": {"name": names.DEFAULT_STANDARD},
             "update": "2026-11",
         },

@@ -23,7 +23,7 @@ from e2e.local_pod import USER, Container, Pod, image, pod
 from verticalmodel.api.modelruntime import ModelRuntimeSpec
 from verticalmodel.render import guard_drain
 from verticalmodel.render.guard_config import CERTIFICATE_DIR, CONFIG_DIR, guard_files
-from verticalmodel.render.protocols import endpoints
+from verticalmodel.render.protocols import Endpoints, endpoints
 
 MODEL = "breast-screening"
 SERVER_NAME = f"{MODEL}.radiology.svc"
@@ -218,10 +218,10 @@ def running_server(
 
 
 @contextmanager
-def running_guard(inside: Pod, certificates: Path, log: Path) -> Iterator[Container]:
+def running_guard(inside: Pod, certificates: Path, log: Path, served: Endpoints = SERVED) -> Iterator[Container]:
     """The guard with the rendered configuration, as the pod template starts it."""
     config = log.with_suffix(".config")
-    files = guard_files(served=SERVED, server_port=SERVER_PORT)
+    files = guard_files(served=served, server_port=SERVER_PORT)
     data = {name: text.encode() for name, text in files.items()}
     write_volume(config, data)
     run = log.with_suffix(".run")
@@ -238,15 +238,17 @@ def running_guard(inside: Pod, certificates: Path, log: Path) -> Iterator[Contai
 
 
 @contextmanager
-def service(folder: Path, *, model: Path | None = None, user: int = USER) -> Iterator[Service]:
+def service(
+    folder: Path, *, model: Path | None = None, user: int = USER, served: Endpoints = SERVED
+) -> Iterator[Service]:
     """A running service, ready; of the sample model unless the folder of another is given."""
     issuer, certificates = Issuer(), folder / "certificates"
     write_volume(certificates, issuer.issue()[1])
-    served = model or model_folder(folder / "model")
+    files = model or model_folder(folder / "model")
     with ExitStack() as running:
         inside = running.enter_context(pod())
-        container = running.enter_context(running_server(inside, served, folder / "server.log", user=user))
-        guard = running.enter_context(running_guard(inside, certificates, folder / "guard.log"))
+        container = running.enter_context(running_server(inside, files, folder / "server.log", user=user))
+        guard = running.enter_context(running_guard(inside, certificates, folder / "guard.log", served))
         started = Service(inside, guard, container, issuer, certificates, issuer.trust())
         until("the service is ready", lambda: started.request("GET", "/healthz/ready").status == 200)
         yield started

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from e2e.local_service import (
     GUARD_PORT,
     INFER,
     MODEL,
+    SERVED,
     SERVER_NAME,
     SERVER_PORT,
     Service,
@@ -32,6 +34,7 @@ from verticalmodel.render.guard_routes import MAX_REQUEST_BYTES
 pytestmark = pytest.mark.e2e
 
 HELD_OUT = json.loads((ROOT / "tests/e2e/data/breast_screening_heldout.json").read_text())
+CHUNKED = {"declared": {}, "chunked": {"Transfer-Encoding": "chunked"}}
 ONE_CASE = {"inputs": [{"name": "features", "shape": [1, 30], "datatype": "FP32", "data": HELD_OUT["rows"][0]}]}
 
 
@@ -250,6 +253,40 @@ def test_logs_hold_the_peer_and_neither_credentials_nor_content(serving: Service
     everything = "\n".join([*serving.guard.lines, *serving.server.lines])
     assert [word for word in (secret, patient, "192.0.2.7") if word in everything] == []
     assert json.loads(logged[-1])["peer"] != "192.0.2.7"
+
+
+@pytest.mark.parametrize("path", ["/v2", f"/v2/models/{MODEL}", "/v2/health/ready", "/healthz/live"])
+@pytest.mark.parametrize("framing", ["declared", "chunked"])
+def test_what_is_asked_for_by_get_takes_no_body(serving: Service, path: str, framing: str) -> None:
+    """However it is framed; the server would read it to its end, which nobody declares."""
+    body = iter([b"x" * 1000] * 2) if framing == "chunked" else b"x" * 2000
+    connection = serving.connect()
+    try:
+        connection.request("GET", path, body, encode_chunked=framing == "chunked", headers=CHUNKED[framing])
+        assert connection.getresponse().status == 413
+    finally:
+        connection.close()
+    assert serving.request("GET", path).status == 200
+
+
+def test_good_probes_of_any_runtime_leave_no_lines_and_nothing_else_can_pass_for_one(tmp_path: Path) -> None:
+    """The server's own answer at /v2 stands for the probe path of a runtime of another protocol."""
+    with service(tmp_path, served=replace(SERVED, live_path="/v2")) as serving:
+        for path in ("/healthz/live", "/healthz/ready", "/guard/live"):
+            assert serving.request("GET", path).status == 200
+        hidden = ("/healthz/live?case=1", "/v2/health/ready?case=2")
+        assert [serving.request("GET", path).status for path in hidden] == [200, 200]
+        assert serving.request("POST", "/healthz/live?case=3", b"").status == 405
+        assert serving.infer(ONE_CASE).status == 200
+        until("it is logged", lambda: any('"POST"' in line and '"status":200' in line for line in serving.guard.lines))
+        entries = [json.loads(line) for line in serving.guard.lines if line.startswith("{")]
+        logged = [(entry["method"], entry["path"], entry["status"]) for entry in entries if entry["status"] != 503]
+        assert logged == [
+            ("GET", "/v2", 200),
+            ("GET", "/v2/health/ready", 200),
+            ("POST", "/healthz/live", 405),
+            ("POST", INFER, 200),
+        ]
 
 
 def test_good_probes_leave_no_lines_in_the_access_log(serving: Service) -> None:

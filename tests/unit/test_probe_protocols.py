@@ -10,7 +10,7 @@ import pytest
 
 from unit.probe_servers import Page, authority, context, listening, web
 from verticalmodel.api import names
-from verticalmodel.probe.canary import ask
+from verticalmodel.probe.canary import ask, limits_for
 from verticalmodel.probe.openai import answer_fault, request
 from verticalmodel.probe.openinference import UnusableError
 from verticalmodel.probe.trust import Trust
@@ -50,6 +50,11 @@ async def test_a_language_model_is_asked_for_one_token(port: int) -> None:
     ((method, path, body),) = asked
     assert (method, path, body["model"], body["max_tokens"]) == ("POST", "/v1/completions", NAME, 1)
     assert body["prompt"].startswith("canary-")
+
+
+@pytest.mark.parametrize(("timeout", "patience"), [(5, 5.0), (45, 45.0), (3600, 60.0)])
+def test_a_canary_waits_as_long_as_a_client_would_and_a_minute_at_the_most(timeout: int, patience: float) -> None:
+    assert limits_for(speaks_from({"spec": {"timeoutSeconds": timeout}})).answer == patience
 
 
 @pytest.mark.parametrize(

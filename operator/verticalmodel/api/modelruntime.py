@@ -20,7 +20,9 @@ from verticalmodel.api.schema import (
 )
 
 Text = Annotated[str, StringConstraints(max_length=4096)]
-HttpPath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/_.-]*$", max_length=253)]
+# A segment is neither ., .. nor empty: the guard resolves those before it compares, so such a path would never match.
+_SEGMENT = r"/(\.{0,2}[A-Za-z0-9_-][A-Za-z0-9_.-]*|\.{3}[A-Za-z0-9_.-]*)"
+HttpPath = Annotated[str, StringConstraints(pattern=rf"^(({_SEGMENT})+/?|/)$", max_length=253)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253)]
 
 # Set by the operator in every server container; a runtime refers to them as $(MODEL_NAME) and so on.
@@ -130,7 +132,8 @@ class ModelRuntimeSpec(Object):
         default=60,
         ge=1,
         le=3600,
-        description="An inference takes no longer; a pod that ends waits as long for those in flight.",
+        description="An inference takes no longer; a pod that ends waits as long for those in flight, and the prober for an answer "
+        "to its canary, though a minute at the most.",
     )
     formats: tuple[
         Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)], ...

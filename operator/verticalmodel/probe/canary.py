@@ -24,15 +24,16 @@ from verticalmodel.probe import openai
 from verticalmodel.probe.measurement import CANARY, CONTAINER, Measurement
 from verticalmodel.probe.openinference import UnusableError, answer_fault, json_object, request_body, sample_object
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Model, Pod, short
+from verticalmodel.probe.world import Model, Pod, Speaks, short
 
-__all__ = ["CanaryLimits", "ask"]
+__all__ = ["CanaryLimits", "ask", "limits_for"]
 
 METHODS = {
     "open-inference-v2": "one Open Inference v2 request with a nonce through the pod's guard",
     "openai": "one OpenAI API request through the pod's guard",
     "Custom": "one sample request through the pod's guard, judged by its status alone",
 }
+_LONGEST_ANSWER = 60.0
 _BODY_LIMIT = 2 * 1024 * 1024
 
 
@@ -42,6 +43,11 @@ class CanaryLimits:
 
     connect: float = 3.0
     answer: float = 10.0
+
+
+def limits_for(speaks: Speaks) -> CanaryLimits:
+    """As long as a client of such a model has to wait, and a minute at the most: looks are due again after that."""
+    return CanaryLimits(answer=min(speaks.timeout_seconds, _LONGEST_ANSWER))
 
 
 @dataclass

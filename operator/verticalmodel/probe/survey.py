@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from verticalmodel.probe.canary import ask
+from verticalmodel.probe.canary import ask, limits_for
 from verticalmodel.probe.cluster import Cluster
 from verticalmodel.probe.kubelet import Kubelets
 from verticalmodel.probe.measurement import CANARY, SANDBOX, TRANSPORT, Key, Measurement
@@ -22,13 +22,15 @@ _OFFERS = ("tls1.3", "tls1.2", "tls1.1", "tls1.0", "plain")
 
 
 class Survey:
-    """Looks at instances. At most `at_once` endpoints are in contact with this process at any time."""
+    """Looks at instances: at most `at_once` endpoints at any time, and as many canaries beside."""
 
     def __init__(self, cluster: Cluster, kubelets: Kubelets, metrics: Metrics, *, at_once: int) -> None:
         self._cluster = cluster
         self._kubelets = kubelets
         self._metrics = metrics
         self._slots = asyncio.Semaphore(at_once)
+        # Of their own: models that take their time must not keep others from being looked at.
+        self._canaries = asyncio.Semaphore(at_once)
 
     async def look(self, model: Model, keys: frozenset[Key], turn: int) -> tuple[Measurement, ...]:
         """Measure `keys` of `model`. Endpoints are left out while no authority is known to verify them."""
@@ -56,8 +58,8 @@ class Survey:
             return (await probe_transport(target, trust),)
 
     async def _canary(self, model: Model, pod: Pod, trust: Trust, turn: int) -> Iterable[Measurement]:
-        async with self._slots:
-            return (await ask(model, pod, trust, turn),)
+        async with self._canaries:
+            return (await ask(model, pod, trust, turn, limits_for(model.speaks)),)
 
     def _count(self, look: Measurement) -> None:
         self._metrics.looks.labels(look.measure, "measured" if look.conclusive else "inconclusive").inc()

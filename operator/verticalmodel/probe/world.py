@@ -120,6 +120,8 @@ class Speaks:
     sample_request: str = ""
     path: str = ""
     """Of a custom protocol: where a sample request goes."""
+    timeout_seconds: float = 60.0
+    """An inference takes no longer."""
 
 
 @dataclass(frozen=True)
@@ -252,6 +254,7 @@ def speaks_from(raw: Mapping[str, Any]) -> Speaks:
         protocol=str(spec.get("protocol") or "open-inference-v2"),
         sample_request=str(spec.get("sampleRequest") or ""),
         path=next(posts, ""),
+        timeout_seconds=float(spec.get("timeoutSeconds") or Speaks.timeout_seconds),
     )
 
 

@@ -11,7 +11,15 @@ import re
 
 from verticalmodel.api import names
 from verticalmodel.render import guard_drain
-from verticalmodel.render.guard_routes import SERVER_CLUSTER, TYPES, Tree, access_log, local_replies, routes
+from verticalmodel.render.guard_routes import (
+    BODY_FILTER,
+    SERVER_CLUSTER,
+    TYPES,
+    Tree,
+    access_log,
+    local_replies,
+    routes,
+)
 from verticalmodel.render.protocols import Endpoints
 
 CONFIG_DIR = "/etc/guard/config"
@@ -177,6 +185,7 @@ def _http(served: Endpoints) -> Tree:
         "stream_idle_timeout": f"{served.inference_seconds + 10}s",
         "common_http_protocol_options": {
             "idle_timeout": "60s",
+            # What is under way then goes on to its end.
             "max_connection_duration": "3600s",
             "max_headers_count": 64,
             "headers_with_underscores_action": "REJECT_REQUEST",
@@ -187,8 +196,16 @@ def _http(served: Endpoints) -> Tree:
             "initial_connection_window_size": _WINDOW_BYTES,
         },
         "local_reply_config": local_replies(),
-        "access_log": [access_log()],
+        "access_log": [access_log(served)],
         "http_filters": [
+            {
+                "name": BODY_FILTER,
+                "disabled": True,
+                "typed_config": {
+                    "@type": f"{TYPES}extensions.filters.http.buffer.v3.Buffer",
+                    "max_request_bytes": 1,
+                },
+            },
             {
                 "name": "envoy.filters.http.router",
                 "typed_config": {

@@ -18,6 +18,8 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """Largest body of an inference request; the reference runtime's own default limit too."""
 
 SERVER_CLUSTER = "server"
+BODY_FILTER = "envoy.filters.http.buffer"
+"""Collects bodies, so it is off but where a route turns it on."""
 TYPES = "type.googleapis.com/envoy."
 _HEALTH_TIMEOUT = "5s"
 _METADATA_TIMEOUT = "30s"
@@ -29,7 +31,7 @@ Tree = dict[str, Any]
 def routes(served: Endpoints) -> Tree:
     """The route configuration: what is allowed, then 405 for its other methods, then 403 for every other path."""
     allowed: list[tuple[str, Tree]] = [
-        *((path, _proxied(_METADATA_TIMEOUT)) for path in served.metadata),
+        *((path, {**_proxied(_METADATA_TIMEOUT), **_bodiless()}) for path in served.metadata),
         *((path, _probed()) for path in served.health),
         (SERVER_LIVE_PATH, _probed(prefix_rewrite=served.live_path)),
         (SERVER_READY_PATH, _probed(prefix_rewrite=served.ready_path)),
@@ -65,13 +67,13 @@ def local_replies() -> Tree:
     }
 
 
-def access_log() -> Tree:
-    """One JSON line per request on standard output: no header, no query, no body; good probes are left out."""
-    probes = ("/v2/health/", LIVE_PATH)
-    not_a_probe = [
-        {"header_filter": {"header": {"name": ":path", "string_match": {"prefix": path}, "invert_match": True}}}
-        for path in probes
-    ]
+def access_log(served: Endpoints) -> Tree:
+    """One JSON line per request on standard output: no header, no query, no body; good probes are left out.
+
+    A probe is a GET on a health path, as the server sees it after the rewrite, and on nothing that only begins so.
+    """
+    probes = sorted({LIVE_PATH, served.live_path, served.ready_path, *served.health})
+    not_a_probe = [_other(":path", path) for path in probes]
     fields = {
         "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
         "method": "%REQ(:METHOD)%",
@@ -88,12 +90,20 @@ def access_log() -> Tree:
     }
     return {
         "name": "envoy.access_loggers.stdout",
-        "filter": {"or_filter": {"filters": [_status("GE", 400), {"and_filter": {"filters": not_a_probe}}]}},
+        "filter": {
+            "or_filter": {
+                "filters": [_status("GE", 400), _other(":method", "GET"), {"and_filter": {"filters": not_a_probe}}]
+            }
+        },
         "typed_config": {
             "@type": f"{TYPES}extensions.access_loggers.stream.v3.StdoutAccessLog",
             "log_format": {"json_format": fields},
         },
     }
+
+
+def _other(header: str, value: str) -> Tree:
+    return {"header_filter": {"header": {"name": header, "string_match": {"exact": value}, "invert_match": True}}}
 
 
 def _status(op: str, status: int) -> Tree:
@@ -125,7 +135,14 @@ def _proxied(timeout: str) -> Tree:
 
 def _probed(**rewrite: str) -> Tree:
     """A probe's route: it keeps its own share of the connections to a busy server."""
-    return {"route": {"cluster": SERVER_CLUSTER, "timeout": _HEALTH_TIMEOUT, "priority": "HIGH", **rewrite}}
+    action = {"cluster": SERVER_CLUSTER, "timeout": _HEALTH_TIMEOUT, "priority": "HIGH", **rewrite}
+    return {"route": action, **_bodiless()}
+
+
+def _bodiless() -> Tree:
+    """For what is asked for by GET: a body is refused with 413 at its second byte, however it is framed."""
+    most = {"@type": f"{TYPES}extensions.filters.http.buffer.v3.BufferPerRoute", "buffer": {"max_request_bytes": 1}}
+    return {"typed_per_filter_config": {BODY_FILTER: most}}
 
 
 def _allow(method: str, path: str, action: Tree, *headers: Tree) -> Tree:
