@@ -211,7 +211,7 @@ CASES = {
         ("a" * 64, "should match"),
     ),
     "a port is above 1023 and not the guard's": Case(
-        "ModelRuntime", ("spec", "port"), 8444, 8443, ("port 8443 belongs to the guard; choose another",)
+        "ModelRuntime", ("spec", "port"), 8445, 8444, ("ports 8443 and 8444 belong to the guard; choose another",)
     ),
     "a privileged port is refused": Case(
         "ModelRuntime", ("spec", "port"), 1024, 1023, ("1023", "greater than or equal to 1024")

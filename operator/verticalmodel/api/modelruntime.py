@@ -132,8 +132,8 @@ class ModelRuntimeSpec(Object):
         default=60,
         ge=1,
         le=3600,
-        description="An inference takes no longer; a pod that ends waits as long for those in flight, and the prober for an answer "
-        "to its canary, though a minute at the most.",
+        description="An inference takes no longer; a pod that ends waits as long for those in flight, and the prober "
+        "for the answer to its canary, though a minute at the most.",
     )
     formats: tuple[
         Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=63)], ...
