@@ -18,8 +18,8 @@ from verticalmodel.kube.resources import Key, Resource
 from verticalmodel.shell import inventory, projection
 from verticalmodel.shell.children import BY_KIND
 from verticalmodel.shell.hosts import Hosts
+from verticalmodel.shell.optional_kind import OptionalKind
 from verticalmodel.shell.projection import Child, Packed, Pod, Revision
-from verticalmodel.shell.traefik import TraefikRoutes
 
 V = TypeVar("V")
 
@@ -58,11 +58,10 @@ class Caches:
         self.children: dict[Resource, Informer[Child]] = {
             resource: self._children(resource)
             for resource in BY_KIND.values()
-            if resource not in (resources.CONTROLLER_REVISIONS, resources.INGRESS_ROUTE_TCPS)
+            if resource not in (resources.CONTROLLER_REVISIONS, resources.INGRESS_ROUTE_TCPS, resources.CERTIFICATES)
         }
-        self.traefik = TraefikRoutes(
-            api, self.children, lambda: self._children(resources.INGRESS_ROUTE_TCPS), self._exposed_touched
-        )
+        self.traefik = self._optional(resources.INGRESS_ROUTE_TCPS, self._exposed_touched)
+        self.cert_manager = self._optional(resources.CERTIFICATES, self._all_touched)
         self.hosts = Hosts(wake)
         self.ingress_classes: Informer[IngressClass] = Informer(
             api, resources.INGRESS_CLASSES, inventory.ingress_class, on_change=self._exposed_touched
@@ -92,7 +91,7 @@ class Caches:
             api, resources.OPERATING_STANDARDS, _edition, on_change=self._all_touched
         )
 
-    def informers(self) -> tuple[Informer[Any] | TraefikRoutes, ...]:
+    def informers(self) -> tuple[Informer[Any] | OptionalKind, ...]:
         """All of them, to be run and waited for."""
         return (
             self.runtimes,
@@ -105,6 +104,7 @@ class Caches:
             self.slices,
             self.ingress_classes,
             self.traefik,
+            self.cert_manager,
             *self.children.values(),
         )
 
@@ -142,9 +142,9 @@ class Caches:
         return tuple(self._models)
 
     def issuers(self) -> frozenset[str]:
-        """The authorities that any model's status names."""
+        """The built-in authorities that any model's status names; cert-manager's issuers are none of them."""
         held = ((known.open().get("status") or {}).get("certificate") for _, known in self._models.values())
-        return frozenset(certificate["issuer"] for certificate in held if certificate)
+        return frozenset(certificate["issuer"] for certificate in held if certificate and "issuer" in certificate)
 
     def child(self, resource: Resource, key: Key) -> Child | None:
         """The newest known state of a child: from the watch, or from the answer to our own write."""
@@ -183,6 +183,9 @@ class Caches:
             return revision.child if revision else None
         informer = self.children.get(resource)
         return informer.get(key) if informer is not None else None
+
+    def _optional(self, resource: Resource, touched: Callable[[], None]) -> OptionalKind:
+        return OptionalKind(self._api, resource, self.children, lambda: self._children(resource), touched)
 
     def _children(self, resource: Resource) -> Informer[Child]:
         return self._owned(resource, projection.child, lambda value: value.model, metadata_only=True)

@@ -6,7 +6,7 @@ Level-triggered: a pass starts from the observed world and would be right if it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -36,8 +36,8 @@ from verticalmodel.shell.certificates import Certificates
 from verticalmodel.shell.children import ChildRefused, Waiting, any_missing, apply_children
 from verticalmodel.shell.claim_retry import retry_claims
 from verticalmodel.shell.event_recorder import EventRecorder
-from verticalmodel.shell.issuer import renew_after
 from verticalmodel.shell.routes import standing, withdraw
+from verticalmodel.shell.serving_certificates import built_in, ensured, issued, renewal
 from verticalmodel.shell.status import write_status
 
 # Nothing tells when a policy or a quota changes.
@@ -128,18 +128,15 @@ class Reconciler:
             return await self._refused(model, facts)
         pinned = pin(planned, facts.pin)
         pods = tuple(pod for pod in gather.observed(self._caches, model, self._clock()).pods if pod.owned)
+        settled = all(pod.template_digest == pinned.digest for pod in pods)
+        doubtful = not all(pod.ready for pod in pods)
         certificate = model.status.certificate
         try:
-            certificate = await self._certificates.ensure(
-                planned.owner,
-                certificate,
-                host=planned.exposed.host if planned.exposed is not None else None,
-                doubtful=not all(pod.ready for pod in pods),
-            )
-            settled = all(pod.template_digest == pinned.digest for pod in pods)
+            certificate = await ensured(self._certificates, planned, certificate, doubtful=doubtful, settled=settled)
             manifests = children(planned, pinned)
             await self._confirm(model, manifests)
             await apply_children(self._api, self._caches, planned.owner, manifests, settled=settled)
+            certificate, said = await issued(self._api, planned, certificate, settled=settled)
             retries = await retry_claims(self._api, planned.owner.namespace, pods, self._clock())
         except Waiting as reason:
             held = progress.waiting(str(reason))
@@ -153,7 +150,8 @@ class Reconciler:
             # What was not done must not keep what is from being judged.
             held = progress.api_failed(str(error))
             return Work(model.status.template_digest, certificate, held, failure=error)
-        return self._worked(planned, pinned, certificate, pods, retries)
+        work = self._worked(planned, pinned, certificate, pods, retries)
+        return replace(work, rollups=progress.until_issued(work.rollups, planned, said))
 
     async def _refused(self, model: VerticalModel, facts: Facts) -> Work:
         """What runs keeps running, under the template and with the names that it has, for as long as that takes."""
@@ -161,15 +159,16 @@ class Reconciler:
         failure: ApiError | None = None
         try:
             await withdraw(self._api, self._caches, model, taken=bool(facts.host_keeper))
-            if certificate is not None:
+            if certificate is not None and built_in(certificate):
                 host = None if facts.host_keeper else certificate.host
                 certificate = await self._certificates.ensure(owner_of(model), certificate, host=host, doubtful=False)
         except NotLeader:
             raise
         except ApiError as error:
             failure = error
-        renewal = [(renew_after(certificate.not_after) - self._clock()).total_seconds()] if certificate else []
-        return Work(model.status.template_digest, certificate, progress.refused(), tuple(renewal), failure)
+        return Work(
+            model.status.template_digest, certificate, progress.refused(), renewal(certificate, self._clock()), failure
+        )
 
     async def _confirm(self, model: VerticalModel, manifests: Sequence[Mapping[str, Any]]) -> None:
         """Before a child is made anew: it may be gone because the model is, and no event told. Raises _ModelGone."""
@@ -184,7 +183,7 @@ class Reconciler:
         self,
         planned: Plan,
         pinned: Pinned,
-        certificate: CertificateStatus,
+        certificate: CertificateStatus | None,
         pods: tuple[ObservedPod, ...],
         retries: tuple[float, ...],
     ) -> Work:
@@ -201,7 +200,7 @@ class Reconciler:
                 progress.progressing(planned, pinned.digest, pods, gather.nodes(self._caches), now),
                 progress.update_pending(pending=pinned.update_pending),
             ),
-            (*overruns, *retries, (renew_after(certificate.not_after) - now).total_seconds()),
+            (*overruns, *retries, *renewal(certificate, now)),
         )
 
     def _next(self, work: Work, look: datetime | None) -> float | None:
