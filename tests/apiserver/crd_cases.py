@@ -213,9 +213,9 @@ CASES = {
     ),
     "an issuer of cert-manager is an Issuer or a ClusterIssuer": Case(
         "VerticalModel",
-        ("spec", "certificate", "issuerRef"),
-        {"name": "a", "kind": "ClusterIssuer"},
-        {"name": "a", "kind": "VaultIssuer"},
+        ("spec", "certificate"),
+        {"issuerRef": {"name": "a", "kind": "ClusterIssuer"}},
+        {"issuerRef": {"name": "a", "kind": "VaultIssuer"}},
         ("VaultIssuer is no kind of issuer in group cert-manager.io: write Issuer or ClusterIssuer",),
         "spec.certificate.issuerRef.kind",
     ),
