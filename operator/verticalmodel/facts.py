@@ -114,6 +114,8 @@ class Facts:
     ingress_classes: tuple[IngressClass, ...] = ()
     route_kinds: frozenset[str] = frozenset({"Ingress"})
     """Kinds of routes that this cluster serves."""
+    cert_manager: bool = False
+    """The cluster serves cert-manager's Certificates."""
     host_keeper: str = ""
     """`namespace/name` of the other model that keeps the host of spec.exposure; empty where this one does."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from verticalmodel import refusals
 from verticalmodel.api import names
+from verticalmodel.api.certificate import IssuerRef
 from verticalmodel.api.gpu import Gpu
 from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.model_spec import Rollout
@@ -23,6 +24,7 @@ from verticalmodel.gpus import GpuRequest, by_claim, looser, resolve, unusable
 from verticalmodel.node_fit import fits_somewhere
 from verticalmodel.refusals import Refusal
 from verticalmodel.seal.sizing import HEADROOM_BYTES
+from verticalmodel.serving_certificate import issuer
 from verticalmodel.user_namespaces import supported
 
 MODEL_MOUNT = "/mnt/models"
@@ -74,6 +76,8 @@ class Plan:
     """Hash of the spec's part that pods are made of."""
     exposed: Exposed | None = None
     """The way from outside; None where clients of the cluster alone connect."""
+    issuer: IssuerRef | None = None
+    """cert-manager's issuer of the serving certificate; None where the built-in authority signs."""
 
 
 def plan(model: VerticalModel, facts: Facts) -> Plan | Refusal:
@@ -92,10 +96,15 @@ def plan(model: VerticalModel, facts: Facts) -> Plan | Refusal:
         return budget
     if isinstance(gpus, Refusal):
         return gpus
-    way = exposed(model, facts)
-    return (
-        way if isinstance(way, Refusal) else replace(_resolved(model, facts, runtime.spec, budget, gpus), exposed=way)
-    )
+    return _reached(_resolved(model, facts, runtime.spec, budget, gpus), model, facts)
+
+
+def _reached(resolved: Plan, model: VerticalModel, facts: Facts) -> Plan | Refusal:
+    """The plan with the way from outside and the certificate's issuer."""
+    way, signer = exposed(model, facts), issuer(model, facts)
+    if isinstance(way, Refusal):
+        return way
+    return signer if isinstance(signer, Refusal) else replace(resolved, exposed=way, issuer=signer)
 
 
 def start_budget(model: VerticalModel, standard: OperatingStandard) -> int | Refusal:
@@ -135,7 +144,9 @@ def pin_key(model: VerticalModel) -> str:
     Fields at their default are left out: one that a newer operator adds must not restart what runs.
     """
     spec = model.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
-    return sha256_of({field: spec[field] for field in _POD_FIELDS if field in spec})
+    made_of = {field: spec[field] for field in _POD_FIELDS if field in spec}
+    # Pods mount one Secret or the other; which issuer fills it, and what verifies it, is nothing to them.
+    return sha256_of({**made_of, "certificate": "issued"} if model.spec.certificate is not None else made_of)
 
 
 def asks_for_volume(model: VerticalModel, facts: Facts) -> bool:

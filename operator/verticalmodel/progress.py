@@ -11,6 +11,7 @@ from verticalmodel.judge.verdict import Rollup
 from verticalmodel.node_fit import lacks
 from verticalmodel.plan import Plan
 from verticalmodel.refusals import Refusal
+from verticalmodel.serving_certificate import Issued
 
 
 def accepted(planned: Plan | Refusal) -> Rollup:
@@ -57,6 +58,20 @@ def overruns_at(plan: Plan, pod: ObservedPod) -> datetime:
     if pod.created_at is None:
         return datetime.max.replace(tzinfo=UTC)
     return pod.created_at + timedelta(seconds=plan.start_budget_seconds)
+
+
+def until_issued(told: Sequence[Rollup], plan: Plan, said: Issued | None) -> tuple[Rollup, ...]:
+    """The roll-ups, with Progressing=True/CertificateNotIssued while cert-manager has not issued what is asked for."""
+    if plan.issuer is None or said is None or said.ready:
+        return tuple(told)
+    held = Rollup(
+        conditions.PROGRESSING,
+        "True",
+        "CertificateNotIssued",
+        f"spec.certificate.issuerRef: {plan.issuer.kind} {plan.issuer.name!r} has not issued the serving certificate, "
+        f"and pods start only once there is one: {said.message}",
+    )
+    return tuple(held if one.type == held.type else one for one in told)
 
 
 def waiting(message: str) -> tuple[Rollup, Rollup]:

@@ -30,6 +30,8 @@ class RefusalReason(StrEnum):
     INGRESS_CONTROLLER_NOT_SUPPORTED = "IngressControllerNotSupported"
     INGRESS_CONTROLLER_NOT_NAMED = "IngressControllerNotNamed"
     ROUTE_KIND_NOT_SERVED = "RouteKindNotServed"
+    CERT_MANAGER_NOT_INSTALLED = "CertManagerNotInstalled"
+    CA_BUNDLE_UNREADABLE = "CABundleUnreadable"
 
 
 @dataclass(frozen=True)

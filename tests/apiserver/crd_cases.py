@@ -38,6 +38,7 @@ NO_NAME = ("is no name for a model", "at most 63 lower-case letters, digits and 
 SOURCE = "should match '^(pvc://"
 URI = ("spec", "source", "uri")
 EGRESS = ("spec", "source", "egress", 0)
+PEM = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
 QUANTITY = "is not a quantity; write for example 2, 500m or 4Gi"
 
 CASES = {
@@ -209,6 +210,30 @@ CASES = {
         f"{'a' * 63}.example",
         f"{'a' * 64}.example",
         ("a" * 64, "should match"),
+    ),
+    "an issuer of cert-manager is an Issuer or a ClusterIssuer": Case(
+        "VerticalModel",
+        ("spec", "certificate"),
+        {"issuerRef": {"name": "a", "kind": "ClusterIssuer"}},
+        {"issuerRef": {"name": "a", "kind": "VaultIssuer"}},
+        ("VaultIssuer is no kind of issuer in group cert-manager.io: write Issuer or ClusterIssuer",),
+        "spec.certificate.issuerRef.kind",
+    ),
+    "a bundle holds certificates": Case(
+        "VerticalModel",
+        ("spec", "certificate"),
+        {"issuerRef": {"name": "a"}, "caBundle": PEM},
+        {"issuerRef": {"name": "a"}, "caBundle": "a.crt"},
+        ("one or more certificates in PEM form",),
+        "spec.certificate.caBundle",
+    ),
+    "a bundle holds no private key": Case(
+        "VerticalModel",
+        ("spec", "certificate"),
+        {"issuerRef": {"name": "a"}, "caBundle": PEM},
+        {"issuerRef": {"name": "a"}, "caBundle": PEM + PEM.replace("CERTIFICATE", "EC PRIVATE KEY")},
+        ("must hold no private key",),
+        "spec.certificate.caBundle",
     ),
     "a port is above 1023 and not the guard's": Case(
         "ModelRuntime", ("spec", "port"), 8445, 8444, ("ports 8443 and 8444 belong to the guard; choose another",)

@@ -39,8 +39,8 @@ RUNTIME = {
 }
 
 
-KINDS = tuple(kind for kind in BY_KIND if kind not in ROUTES)
-"""Kinds of children that a model has that is not exposed."""
+KINDS = tuple(kind for kind in BY_KIND if kind not in (*ROUTES, "Certificate"))
+"""Kinds of children that a model has that is not exposed and whose certificate is the built-in authority's."""
 DEVICE_CLASS = {
     "apiVersion": resources.DEVICE_CLASSES.api_version,
     "kind": "DeviceClass",

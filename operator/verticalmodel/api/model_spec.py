@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from verticalmodel.api import names
+from verticalmodel.api.certificate import ServingCertificate
 from verticalmodel.api.exposure import Exposure
 from verticalmodel.api.gpu import Gpu
 from verticalmodel.api.labels import LabelSelector
@@ -103,6 +104,9 @@ class VerticalModelSpec(Object):
     access: Access = Field(default=Access(), description="Who may connect.")
     exposure: Exposure | None = Field(
         default=None, description="How clients outside the cluster reach the model; default: not at all."
+    )
+    certificate: ServingCertificate | None = Field(
+        default=None, description="Who signs the serving certificate; default: the built-in authority."
     )
     pod: PodOptions = Field(default=PodOptions(), description="Additions to the serving pods.")
     rollout: Rollout = Field(default=Rollout(), description="How new pods take the place of old ones.")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from verticalmodel.api.certificate import IssuerRef
 from verticalmodel.api.conditions import Condition, Status
 from verticalmodel.api.schema import AwareDatetime, Digest, Object, list_map
 
@@ -57,8 +58,14 @@ class CertificateStatus(Object):
     """The serving certificate, public facts only."""
 
     not_after: AwareDatetime = Field(description="When it expires.")
-    fingerprint: Digest = Field(description="SHA-256 of the certificate.")
-    issuer: Digest = Field(description="SHA-256 of the certificate authority that signed it.")
+    fingerprint: Digest | None = Field(
+        default=None, description="SHA-256 of the certificate; absent where the operator has not seen it (issuerRef)."
+    )
+    issuer: Digest | None = Field(
+        default=None, description="SHA-256 of the built-in certificate authority, where that signed it."
+    )
+    issuer_ref: IssuerRef | None = Field(default=None, description="The issuer of cert-manager that was asked for it.")
+    renewal_time: AwareDatetime | None = Field(default=None, description="When cert-manager renews it.")
     host: Annotated[str, StringConstraints(max_length=253)] | None = Field(
         default=None, description="Host of spec.exposure that it bears beside the names of the Service."
     )

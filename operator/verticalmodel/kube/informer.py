@@ -57,6 +57,8 @@ class Informer(Generic[V]):
         self.resource = resource
         self.synced = asyncio.Event()
         """Set once the first list is in the cache; stays set."""
+        self.tried = asyncio.Event()
+        """Set once a first list has come to an end, good or bad; stays set."""
         self._client = client
         self._project = project
         self._namespace = namespace
@@ -116,6 +118,7 @@ class Informer(Generic[V]):
                 failures += 1
             except ApiError as error:
                 failures += 1
+                self.tried.set()
                 _log.warning(
                     "informer waits for the API server",
                     extra={"resource": self.resource.plural, "failures": failures, "error": str(error)},
@@ -159,6 +162,7 @@ class Informer(Generic[V]):
         self._version = version
         self._listed_at = monotonic()
         self.synced.set()
+        self.tried.set()
 
     async def _watch(self) -> bool:
         """Follow one stream to its end; False where it ended suspiciously soon."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUILT_IN",
+    "CERTIFICATES",
     "CONFIG_MAPS",
     "CONTROLLER_REVISIONS",
     "CUSTOM_RESOURCE_DEFINITIONS",
@@ -155,6 +156,9 @@ BUILT_IN: tuple[Resource, ...] = (
 
 # Traefik's, served where its CRDs are installed.
 INGRESS_ROUTE_TCPS = Resource("traefik.io", "v1alpha1", "ingressroutetcps", namespaced=True, kind="IngressRouteTCP")
+
+# cert-manager's, likewise.
+CERTIFICATES = Resource("cert-manager.io", "v1", "certificates", namespaced=True, kind="Certificate")
 
 # Our own kinds, spelled out so that a process that reads none of them does not pay for pydantic; a test compares them
 # with each api module's KindInfo.

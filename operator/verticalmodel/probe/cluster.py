@@ -26,7 +26,7 @@ from verticalmodel.kube.resources import (
 )
 from verticalmodel.probe.measurement import MEASURES
 from verticalmodel.probe.settings import Settings
-from verticalmodel.probe.trust import Trust
+from verticalmodel.probe.trust import Trust, trusted
 from verticalmodel.probe.world import (
     Model,
     Node,
@@ -148,11 +148,15 @@ class Cluster:
         waiting = [informer.resource.plural for informer in self.informers if not informer.synced.is_set()]
         return f"waiting for {', '.join(waiting)}" if waiting else ""
 
-    @property
-    def trust(self) -> Trust | None:
-        """What verifies guards; None while the ConfigMap is missing or holds no certificate."""
-        key = Key(self._settings.system_namespace, self._settings.ca_configmap)
-        return self.authorities.get(key)
+    def trust_in(self, namespace: str, name: str) -> Trust | None:
+        """What verifies a model's guards: its own spec.certificate.caBundle alone, else the installation's bundle.
+
+        None while that holds no certificate.
+        """
+        wish = self.wishes.get(Key(namespace, name))
+        if wish is not None and wish.ca_bundle:
+            return trusted(wish.ca_bundle)
+        return self.authorities.get(Key(self._settings.system_namespace, self._settings.ca_configmap))
 
     def model(self, key: Key) -> Model | None:
         """One model with all of it that can be measured now; None where it is gone or going."""

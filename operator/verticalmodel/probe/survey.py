@@ -34,7 +34,7 @@ class Survey:
 
     async def look(self, model: Model, keys: frozenset[Key], turn: int) -> tuple[Measurement, ...]:
         """Measure `keys` of `model`. Endpoints are left out while no authority is known to verify them."""
-        trust = self._cluster.trust
+        trust = self._cluster.trust_in(model.namespace, model.name)
         parts: list[asyncio.Task[Iterable[Measurement]]] = []
         async with asyncio.TaskGroup() as group:
             if any(measure == SANDBOX for measure, _ in keys):

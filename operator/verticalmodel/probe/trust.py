@@ -1,11 +1,12 @@
-"""What the prober trusts when it connects to a guard: the certificate authority of this installation."""
+"""What the prober trusts when it connects to a guard: the installation's certificate authority, or the model's own."""
 
 from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from functools import lru_cache
 
-__all__ = ["Trust"]
+__all__ = ["Trust", "trusted"]
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,12 @@ class Trust:
         except (ssl.SSLError, ValueError) as error:
             raise ValueError("ca.crt holds no certificate; write one or more in PEM form") from error
         return cls(verified, unverified)
+
+
+@lru_cache(maxsize=256)
+def trusted(pem: str) -> Trust | None:
+    """Trust in a model's own bundle; None where it holds no certificate, which the operator tells its owner."""
+    try:
+        return Trust.from_pem(pem)
+    except ValueError:
+        return None

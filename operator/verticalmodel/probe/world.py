@@ -102,6 +102,8 @@ class Wish:
     uid: str
     standard: str
     runtime: str
+    ca_bundle: str = ""
+    """PEM of the authorities that verify this model's endpoints; empty: those of the installation."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,8 @@ def wish_from(raw: Mapping[str, Any]) -> Wish | None:
     if meta.get("deletionTimestamp"):
         return None
     standard = (spec.get("standard") or {}).get("name") or names.DEFAULT_STANDARD
-    return Wish(meta["namespace"], meta["name"], meta["uid"], standard, spec["runtime"]["name"])
+    bundle = (spec.get("certificate") or {}).get("caBundle") or ""
+    return Wish(meta["namespace"], meta["name"], meta["uid"], standard, spec["runtime"]["name"], bundle)
 
 
 def speaks_from(raw: Mapping[str, Any]) -> Speaks:

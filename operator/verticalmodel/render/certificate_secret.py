@@ -9,6 +9,9 @@ from verticalmodel.api import names
 from verticalmodel.plan import Owner
 from verticalmodel.render.metadata import ROLE_CERTIFICATE, metadata
 
+SERVING_DAYS = 90
+"""The most that a serving certificate lives (DESIGN section 7)."""
+
 
 def certificate_secret(owner: Owner, certificate_pem: bytes, key_pem: bytes) -> dict[str, Any]:
     """A kubernetes.io/tls Secret, mounted by the guard only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from verticalmodel.plan import Plan
+from verticalmodel.render.certificate import certificate
 from verticalmodel.render.deployment import deployment
 from verticalmodel.render.network_policy import network_policy
 from verticalmodel.render.pin import Pinned, controller_revision, guard_config_map
@@ -20,13 +21,14 @@ def children(plan: Plan, pinned: Pinned) -> tuple[dict[str, Any], ...]:
 
     The certificate Secret is not among them: it holds key material, which is minted once and never rendered again.
     """
-    budget, way = pod_disruption_budget(plan), route(plan)
+    budget, way, issued = pod_disruption_budget(plan), route(plan), certificate(plan)
     return (
         service_account(plan),
         network_policy(plan),
         guard_config_map(plan, pinned),
         controller_revision(plan, pinned),
         *([resource_claim_template(plan.owner, pinned.pin.claim)] if pinned.pin.claim is not None else []),
+        *([issued] if issued is not None else []),
         service(plan),
         *([way] if way is not None else []),
         *([budget] if budget is not None else []),

@@ -13,8 +13,9 @@ from typing import Any
 from verticalmodel.api import names
 from verticalmodel.plan import MODEL_MOUNT, PARAMETERS, Plan, selector
 from verticalmodel.render import guard_drain
+from verticalmodel.render.certificate import secret_name
 from verticalmodel.render.guard_drain import DRAIN_PATH, SERVER_STOPS_SECONDS
-from verticalmodel.render.metadata import ROLE_ACCOUNT, ROLE_CERTIFICATE
+from verticalmodel.render.metadata import ROLE_ACCOUNT
 from verticalmodel.render.placement import placement
 from verticalmodel.render.unseal import DISK, VOLUME, memory_volume, unseal, volumes
 
@@ -200,10 +201,7 @@ def _server_resources(plan: Plan) -> dict[str, Any]:
 def _volumes(plan: Plan, guard_config: str) -> list[dict[str, Any]]:
     return [
         *volumes(plan),
-        {
-            "name": "certificate",
-            "secret": {"secretName": names.child_name(plan.owner.name, ROLE_CERTIFICATE), "defaultMode": 0o440},
-        },
+        {"name": "certificate", "secret": {"secretName": secret_name(plan), "defaultMode": 0o440}},
         {"name": "guard-config", "configMap": {"name": guard_config, "defaultMode": 0o444}},
         memory_volume("guard-run", "64Ki"),
         memory_volume("tmp", plan.runtime.scratch.tmp),

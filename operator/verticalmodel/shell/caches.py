@@ -19,8 +19,8 @@ from verticalmodel.kube.resources import Key, Resource
 from verticalmodel.shell import inventory, projection
 from verticalmodel.shell.children import BY_KIND
 from verticalmodel.shell.hosts import Hosts
+from verticalmodel.shell.optional_kind import OptionalKind
 from verticalmodel.shell.projection import Child, Packed, Pod, Revision
-from verticalmodel.shell.traefik import TraefikRoutes
 
 V = TypeVar("V")
 
@@ -66,11 +66,10 @@ class Caches:
         self.children: dict[Resource, Informer[Child]] = {
             resource: self._children(resource)
             for resource in BY_KIND.values()
-            if resource not in (resources.CONTROLLER_REVISIONS, resources.INGRESS_ROUTE_TCPS)
+            if resource not in (resources.CONTROLLER_REVISIONS, resources.INGRESS_ROUTE_TCPS, resources.CERTIFICATES)
         }
-        self.traefik = TraefikRoutes(
-            api, self.children, lambda: self._children(resources.INGRESS_ROUTE_TCPS), self._exposed_touched
-        )
+        self.traefik = self._optional(resources.INGRESS_ROUTE_TCPS, self._exposed_touched)
+        self.cert_manager = self._optional(resources.CERTIFICATES, self._all_touched)
         self.hosts = Hosts(wake)
         self.ingress_classes: Informer[IngressClass] = Informer(
             api, resources.INGRESS_CLASSES, inventory.ingress_class, on_change=self._exposed_touched
@@ -100,7 +99,7 @@ class Caches:
             api, resources.OPERATING_STANDARDS, _edition, on_change=self._all_touched
         )
 
-    def informers(self) -> tuple[Informer[Any] | TraefikRoutes, ...]:
+    def informers(self) -> tuple[Informer[Any] | OptionalKind, ...]:
         """All of them, to be run and waited for."""
         return (
             self.runtimes,
@@ -114,6 +113,7 @@ class Caches:
             self.slices,
             self.ingress_classes,
             self.traefik,
+            self.cert_manager,
             *self.children.values(),
         )
 
@@ -151,9 +151,10 @@ class Caches:
         return tuple(self._models)
 
     def issuers(self, now: datetime) -> frozenset[str]:
-        """The authorities of the certificates that are in force by the models' status."""
+        """The built-in authorities of certificates in force, by the models' status; cert-manager's issuers are none."""
         held = ((known.open().get("status") or {}).get("certificate") for _, known in self._models.values())
-        return frozenset(one["issuer"] for one in held if one and datetime.fromisoformat(one["notAfter"]) > now)
+        theirs = (one for one in held if one and "issuer" in one)
+        return frozenset(one["issuer"] for one in theirs if datetime.fromisoformat(one["notAfter"]) > now)
 
     def child(self, resource: Resource, key: Key) -> Child | None:
         """The newest known state of a child: from the watch, or from the answer to our own write."""
@@ -192,6 +193,9 @@ class Caches:
             return revision.child if revision else None
         informer = self.children.get(resource)
         return informer.get(key) if informer is not None else None
+
+    def _optional(self, resource: Resource, touched: Callable[[], None]) -> OptionalKind:
+        return OptionalKind(self._api, resource, self.children, lambda: self._children(resource), touched)
 
     def _children(self, resource: Resource) -> Informer[Child]:
         return self._owned(resource, projection.child, lambda value: value.model, metadata_only=True)

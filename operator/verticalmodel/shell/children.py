@@ -30,6 +30,7 @@ BY_KIND: Mapping[str, Resource] = {
         resources.CONFIG_MAPS,
         resources.CONTROLLER_REVISIONS,
         resources.RESOURCE_CLAIM_TEMPLATES,
+        resources.CERTIFICATES,
         resources.SERVICES,
         resources.INGRESSES,
         resources.INGRESS_ROUTE_TCPS,
@@ -40,7 +41,12 @@ BY_KIND: Mapping[str, Resource] = {
 """Kinds of children that the operator may list; Secrets are not among them on purpose."""
 
 
-_NAMED_BY_CONTENT = (resources.CONFIG_MAPS, resources.CONTROLLER_REVISIONS, resources.RESOURCE_CLAIM_TEMPLATES)
+_KEPT_FOR_OLD_PODS = (
+    resources.CONFIG_MAPS,
+    resources.CONTROLLER_REVISIONS,
+    resources.RESOURCE_CLAIM_TEMPLATES,
+    resources.CERTIFICATES,
+)
 """What running pods may still refer to: pruned only once none of an earlier template lives."""
 
 
@@ -196,7 +202,7 @@ async def _prune(
 ) -> int:
     removed = 0
     for resource, key, have in list(store.children_of(owner.namespace, owner.name)):
-        kept_for_old_pods = resource in _NAMED_BY_CONTENT and not settled
+        kept_for_old_pods = resource in _KEPT_FOR_OLD_PODS and not settled
         if have.owner_uid != owner.uid or have.deleting or (resource, key.name) in wanted or kept_for_old_pods:
             continue
         removed += await api.delete(resource, key, uid=have.uid)

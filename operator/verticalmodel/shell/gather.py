@@ -42,6 +42,7 @@ async def facts(api: ApiClient, caches: Caches, platform: Platform, model: Verti
         device_classes=frozenset(key.name for key in caches.device_classes),
         ingress_classes=tuple(caches.ingress_classes.values.values()),
         route_kinds=frozenset({INGRESS, INGRESS_ROUTE_TCP} if caches.traefik.served else {INGRESS}),
+        cert_manager=caches.cert_manager.served,
         host_keeper=_host_keeper(caches, model),
     )
     return replace(known, claim_id_mapped=await _id_mapped(api, model)) if asks_for_volume(model, known) else known

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-SERVING_DAYS = 90
+from verticalmodel.render.certificate_secret import SERVING_DAYS
+
 _AUTHORITY_DAYS = 3650
 # Other clocks in the cluster may be a little behind.
 _BACKDATED = timedelta(minutes=5)

@@ -37,8 +37,8 @@ from verticalmodel.shell.certificates import Certificates
 from verticalmodel.shell.children import ChildRefused, Waiting, any_missing, apply_children
 from verticalmodel.shell.claim_retry import retry_claims
 from verticalmodel.shell.event_recorder import EventRecorder
-from verticalmodel.shell.issuer import renew_after
 from verticalmodel.shell.routes import standing, withdraw
+from verticalmodel.shell.serving_certificates import built_in, ensured, issued, renewal
 from verticalmodel.shell.status import write_status
 
 # Nothing tells when a policy or a quota changes.
@@ -132,18 +132,17 @@ class Reconciler:
         waits = hold(planned, pinned.pin, facts.pin, seen, gather.preflight_pods(self._caches, model))
         if waits is not None and facts.pin is not None:
             pinned = kept(facts.pin)
+        settled = all(pod.template_digest == pinned.digest for pod in pods)
+        # While a template waits, what serves has the certificate of the one before.
+        moved = settled and waits is None
+        doubtful = not all(pod.ready for pod in pods)
         certificate = model.status.certificate
         try:
-            certificate = await self._certificates.ensure(
-                planned.owner,
-                certificate,
-                host=planned.exposed.host if planned.exposed is not None else None,
-                doubtful=not all(pod.ready for pod in pods),
-            )
-            settled = all(pod.template_digest == pinned.digest for pod in pods)
+            certificate = await ensured(self._certificates, planned, certificate, doubtful=doubtful, settled=moved)
             manifests = (*children(planned, pinned), *(waits.children if waits is not None else ()))
             await self._confirm(model, manifests)
             await apply_children(self._api, self._caches, planned.owner, manifests, settled=settled)
+            certificate, said = await issued(self._api, planned, certificate, settled=moved)
             retries = await retry_claims(self._api, planned.owner.namespace, pods, self._clock())
         except Waiting as reason:
             held = progress.waiting(str(reason))
@@ -158,7 +157,8 @@ class Reconciler:
             held = progress.api_failed(str(error))
             return Work(model.status.template_digest, certificate, held, failure=error)
         looks = (*retries, *self._looks(planned, certificate, pods))
-        return Work(pinned.digest, certificate, self._rollups(planned, pinned, pods, waits), looks)
+        rollups = progress.until_issued(self._rollups(planned, pinned, pods, waits), planned, said)
+        return Work(pinned.digest, certificate, rollups, looks)
 
     async def _refused(self, model: VerticalModel, facts: Facts) -> Work:
         """What runs keeps running, under the template and with the names that it has, for as long as that takes."""
@@ -166,7 +166,7 @@ class Reconciler:
         failure: ApiError | None = None
         try:
             await withdraw(self._api, self._caches, model, taken=bool(facts.host_keeper))
-            if certificate is not None:
+            if certificate is not None and built_in(certificate):
                 # A host that the model let go of, or that is another's, is in no certificate any more.
                 asked = model.spec.exposure is not None and model.spec.exposure.host == certificate.host
                 host = certificate.host if asked and not facts.host_keeper else None
@@ -175,8 +175,9 @@ class Reconciler:
             raise
         except ApiError as error:
             failure = error
-        renewal = [(renew_after(certificate.not_after) - self._clock()).total_seconds()] if certificate else []
-        return Work(model.status.template_digest, certificate, progress.refused(), tuple(renewal), failure)
+        return Work(
+            model.status.template_digest, certificate, progress.refused(), renewal(certificate, self._clock()), failure
+        )
 
     async def _confirm(self, model: VerticalModel, manifests: Sequence[Mapping[str, Any]]) -> None:
         """Before a child is made anew: it may be gone because the model is, and no event told. Raises _ModelGone."""
@@ -194,11 +195,13 @@ class Reconciler:
         going = waits.progressing if waits else progress.progressing(planned, pinned.digest, pods, nodes, self._clock())
         return going, progress.update_pending(pending=pinned.update_pending)
 
-    def _looks(self, planned: Plan, certificate: CertificateStatus, pods: tuple[ObservedPod, ...]) -> tuple[float, ...]:
+    def _looks(
+        self, planned: Plan, certificate: CertificateStatus | None, pods: tuple[ObservedPod, ...]
+    ) -> tuple[float, ...]:
         """Seconds until a start overruns its budget, and until the certificate is due."""
         ends = [progress.overruns_at(planned, pod) for pod in pods if pod.serving and not pod.ready]
         now = self._clock()
-        return tuple((end - now).total_seconds() for end in (*ends, renew_after(certificate.not_after)) if end > now)
+        return (*((end - now).total_seconds() for end in ends if end > now), *renewal(certificate, now))
 
     def _next(self, work: Work, look: datetime | None) -> float | None:
         waits = list(work.look_after)

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import pytest
 
-from apiserver import objects
+from apiserver import certmanager, objects
 from apiserver.kubectl import apply, apply_crds
 from apiserver.objects import Wire
 from testcluster import Cluster, Shape
@@ -155,6 +155,7 @@ def child(resource: Resource, namespace: str, name: str = "child", *, labelled: 
         "PodDisruptionBudget": {"spec": {"maxUnavailable": 1}},
         "Ingress": {"spec": {"defaultBackend": {"service": {"name": "child", "port": {"number": 443}}}}},
         "IngressRouteTCP": {"spec": {"routes": []}},
+        "Certificate": {"spec": {"secretName": "child", "issuerRef": {"name": "a"}}},
     }
     return body | defaults.get(resource.kind, {}) | fields
 
@@ -245,7 +246,8 @@ async def _prepare(kubeconfig: Path) -> None:
         await cast.admin.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "before"}})
         await cast.admin.create(EVIDENCES, objects.evidence_of("before", measurer="somebody-else"))
         routes = "tests/e2e/data/traefik_ingressroutetcp_crd.yaml"
-        await asyncio.to_thread(apply, kubeconfig, "manifests/rbac", "manifests/policies", routes)
+        certificates = str(await asyncio.to_thread(certmanager.path))
+        await asyncio.to_thread(apply, kubeconfig, "manifests/rbac", "manifests/policies", routes, certificates)
         await _until_active(cast)
 
 

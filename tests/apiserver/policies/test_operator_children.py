@@ -13,6 +13,7 @@ from verticalmodel.api import names
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import ApiError, Forbidden
 from verticalmodel.kube.resources import (
+    CERTIFICATES,
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
@@ -43,6 +44,7 @@ KINDS = (
     POD_DISRUPTION_BUDGETS,
     INGRESSES,
     INGRESS_ROUTE_TCPS,
+    CERTIFICATES,
 )
 APPLIED = tuple(kind for kind in KINDS if kind is not SECRETS)
 LABEL = f"the label {names.LABEL_MANAGED_BY}={names.MANAGED_BY}"

@@ -1,4 +1,4 @@
-"""Claims about following IngressRouteTCPs while the cluster serves them, against a stub of the API server."""
+"""Claims about following a kind of somebody else's while the cluster serves it, against a stub of the API server."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from unit.kube_stub import StubApi, connected
+from unit.kube_stub import StubApi, connected, no_fault, status
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.informer import Informer
 from verticalmodel.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, INGRESS_ROUTE_TCPS, Key, Resource
+from verticalmodel.shell.optional_kind import OptionalKind
 from verticalmodel.shell.projection import Child, child
-from verticalmodel.shell.traefik import TraefikRoutes
 
 CRD = ("ingressroutetcps.traefik.io", {"versions": [{"name": "v1alpha1", "served": True}]})
 ROUTE = "/apis/traefik.io/v1alpha1/namespaces/d/ingressroutetcps"
@@ -27,7 +28,7 @@ class Following:
 
     stub: StubApi
     informers: dict[Resource, Informer[Child]]
-    routes: TraefikRoutes
+    routes: OptionalKind
     told: asyncio.Queue[bool] = field(default_factory=asyncio.Queue)
 
     async def define(self, established: str = "True", **spec: Any) -> None:
@@ -47,8 +48,9 @@ async def following() -> AsyncIterator[Following]:
     async with connected() as (stub, connection):
         api = ApiClient(connection, manager="test")
         informers: dict[Resource, Informer[Child]] = {}
-        routes = TraefikRoutes(
+        routes = OptionalKind(
             api,
+            INGRESS_ROUTE_TCPS,
             informers,
             lambda: Informer(api, INGRESS_ROUTE_TCPS, child),
             lambda: made.told.put_nowait(made.routes.served),
@@ -80,4 +82,33 @@ async def test_routes_are_followed_once_the_crd_is_established_and_forgotten_wit
     assert await following.next() is False
     assert following.informers == {}
     await following.define()
+    assert await following.next() is True
+
+
+async def test_a_kind_that_may_not_be_listed_is_not_served_and_holds_nobody_up(following: Following) -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse | None:
+        return web.json_response(status(403, "Forbidden"), status=403) if "/traefik.io/" in request.path else None
+
+    following.stub.fault = refuse
+    await following.stub.put(ROUTE, "m")
+    await following.define()
+    async with asyncio.timeout(5):
+        await following.stub.requested("/traefik.io/")
+        await following.routes.synced.wait()
+    assert not following.routes.served
+    following.stub.fault = no_fault
+    assert await following.next() is True, "it is tried again"
+
+
+async def test_crds_that_may_not_be_listed_hold_nobody_up(following: Following) -> None:
+    """Checked from the start on: the first list is what fails."""
+
+    async def refuse(_request: web.Request) -> web.StreamResponse | None:
+        return web.json_response(status(403, "Forbidden"), status=403)
+
+    following.stub.fault = refuse
+    await asyncio.wait_for(following.routes.synced.wait(), 5)
+    assert not following.routes.served
+    await following.define()
+    following.stub.fault = no_fault
     assert await following.next() is True
