@@ -175,7 +175,9 @@ async def test_the_built_in_certificate_is_kept_while_a_pod_of_the_earlier_templ
         model = await world.settle(key)
         assert model["status"]["templateDigest"] != digest, "pods have to mount another Secret"
         assert model["status"]["certificate"] == built_in
-        assert world.caches.issuers(datetime.now(UTC)) == {built_in["issuer"]}, "so its authority is not retired under it"
+        assert world.caches.issuers(datetime.now(UTC)) == {built_in["issuer"]}, (
+            "so its authority is not retired under it"
+        )
     model = await world.settle(key)
     assert "issuer" not in model["status"]["certificate"]
     assert world.caches.issuers(datetime.now(UTC)) == frozenset()
