@@ -43,11 +43,11 @@ QUANTITY = "is not a quantity; write for example 2, 500m or 4Gi"
 
 CASES = {
     "a name of 63 characters is a name, one of 64 is not": Case(
-        "VerticalModel", NAME, "m" * 63, "m" * 64, ("m" * 64, *NO_NAME), ""
+        "VerticalModel", NAME, "m" * 63, "m" * 64, ("m" * 64, *NO_NAME)
     ),
-    "a name never starts with a digit": Case("VerticalModel", NAME, "m3d", "3dm", ("3dm", *NO_NAME), ""),
-    "a name holds no dot": Case("VerticalModel", NAME, "a-b", "a.b", ("a.b", *NO_NAME), ""),
-    "a name does not end with a dash": Case("VerticalModel", NAME, "a", "a--0.", ("a--0.",), "metadata.name"),
+    "a name never starts with a digit": Case("VerticalModel", NAME, "m3d", "3dm", ("3dm", *NO_NAME)),
+    "a name holds no dot": Case("VerticalModel", NAME, "a-b", "a.b", ("a.b", *NO_NAME)),
+    "a name does not end with a dash": Case("VerticalModel", NAME, "a", "a--0.", ("a--0.",)),
     "cpu may be an integer, never a word": Case(
         "VerticalModel", ("spec", "resources", "cpu"), 2, "two", ("two", QUANTITY)
     ),

@@ -75,7 +75,7 @@ async def test_one_value_is_accepted_and_its_neighbour_refused_with_a_reason(
     await api.create(RESOURCES[case.kind], changed(obj, case.path, case.good), dry_run=True)
     with pytest.raises(Invalid) as refused:
         await api.create(RESOURCES[case.kind], changed(obj, case.path, case.bad), dry_run=True)
-    messages = [cause.message for cause in refused.value.causes if cause.field in (case.where, case.where or "<nil>")]
+    messages = [cause.message for cause in refused.value.causes if cause.field == case.where]
     assert any(all(word in message for word in case.says) for message in messages), refused.value.causes
 
 

@@ -20,6 +20,8 @@ from testcluster import Cluster as LocalCluster
 
 ASTRAY = "astray"
 """A model whose egress misses its source; from the beginning, because it takes half a minute until that is given up."""
+SLOW = "slow"
+"""A model whose source sends a byte every two seconds; from the beginning too."""
 DOUBLE = model(
     node("Mul", ["x", "factor"], ["y"]), floats("factor", [2.0]), given("x", tensor(FLOAT, "n")),
     result("y", tensor(FLOAT, "n")),
@@ -55,6 +57,8 @@ class Hospital:
             self._secret(name, stringData=content)
         self._secret("model-key", data={"key": base64.b64encode(key).decode()})
         client.start(self.cluster, self.namespace)
+        slow = self.from_website(uri=f"{self.website.origin}/{remote_sources.SLOW}")
+        self.serve(SLOW, source=slow, startup={"budgetSeconds": 20})
         beside = [{"cidr": f"{self.bucket.address}/32", "port": self.bucket.port + 1}]
         self.serve(ASTRAY, source=self.from_bucket(egress=beside))
         client.await_ready(self.cluster, self.namespace)
@@ -69,10 +73,10 @@ class Hospital:
         where = {"uri": f"{self.bucket.origin}/sealed", "egress": self.bucket.egress, "digest": self.sealed_digest}
         return {**where, "key": key, "secretRef": access, **changes}
 
-    def from_website(self) -> dict[str, Any]:
+    def from_website(self, **changes: Any) -> dict[str, Any]:
         """`spec.source`: plain, over HTTPS with a private authority."""
         where = {"uri": f"{self.website.origin}/plain.onnx", "egress": self.website.egress}
-        return {**where, "digest": self.plain_digest, "secretRef": {"name": "website-access"}}
+        return {**where, "digest": self.plain_digest, "secretRef": {"name": "website-access"}, **changes}
 
     def answers(self, name: str) -> None:
         """Wait until a model is Ready, and see it compute."""
@@ -131,6 +135,7 @@ def opened(cluster: Cluster, folder: Path) -> Iterator[Hospital]:
     ):
         plain, sealed = website.files / "plain.onnx", bucket.files / "sealed"
         plain.write_bytes(DOUBLE)
+        (website.files / remote_sources.SLOW).write_bytes(DOUBLE)
         vmodel("keygen", folder / "model.key")
         vmodel("seal", plain, "--key", folder / "model.key", "-o", sealed)
         cluster.restricted_namespace(namespace)

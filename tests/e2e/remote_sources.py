@@ -22,13 +22,16 @@ from testcluster.layout import CONTROL_PLANE
 
 S3_PORT = 7443
 TOKEN = "token-of-the-test"
+SLOW = "slow.onnx"
+"""A name under which the website serves a byte every two seconds."""
 _HTTPS = """
 import json, os, signal, sys
 from pathlib import Path
 from unit.probe_servers import authority
 from unit.seal_servers import Behaviour, serving
 folder, address = sys.argv[1:]
-with serving(Path(folder), Behaviour(authorization="Bearer " + os.environ["TOKEN"]), address) as url:
+behaviour = Behaviour(authorization="Bearer " + os.environ["TOKEN"], trickles=os.environ["SLOW"])
+with serving(Path(folder), behaviour, address) as url:
     print(json.dumps({"url": url, "ca.crt": authority().pem}), flush=True)
     signal.pause()
 """
@@ -72,6 +75,7 @@ def website(cluster: LocalCluster, folder: Path) -> Iterator[RemoteSource]:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join((str(ROOT / "tests"), str(ROOT / "hack"))),
         "TOKEN": TOKEN,
+        "SLOW": SLOW,
     }
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:

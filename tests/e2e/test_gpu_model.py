@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from e2e.gpus import LOG, allocatable, device, uuid
-from e2e.hospital import ASTRAY, Hospital, opened
+from e2e.hospital import ASTRAY, SLOW, Hospital, opened
 from e2e.installed import Cluster, until
 from fakegpu import installation as fake_gpu
 from recording import BadInput
@@ -114,6 +114,20 @@ def test_a_source_is_reached_only_where_its_egress_says(hospital: Hospital, bad_
     ended = hospital.cluster.condition(hospital.namespace, ASTRAY, "Ready")
     given = "spec.source.egress that misses the source"
     bad_input.tried("unreachable-source", given, produced=condition, way_back="its port", ended=ended)
+
+
+def test_a_source_that_takes_too_long_is_a_start_over_its_budget(hospital: Hospital, bad_input: BadInput) -> None:
+    """It answers, so it is not unreachable; what the pod waits for is told beside."""
+    said = hospital.await_reason(SLOW, "Progressing", "StartOverBudget")
+    assert "not ready within 20 s" in said["message"]
+    waiting = hospital.cluster.condition(hospital.namespace, SLOW, "Ready")
+    assert "container unseal delivers the parameters" in waiting["message"]
+    hospital.serve(SLOW, source=hospital.from_website())
+    hospital.answers(SLOW)
+    ended = hospital.cluster.condition(hospital.namespace, SLOW, "Ready")
+    given = "a website that sends a byte every two seconds, spec.startup.budgetSeconds: 20"
+    bad_input.tried("slow-source", given, produced=[said, waiting], way_back="a website that does not", ended=ended)
+    hospital.drop(SLOW)
 
 
 @pytest.fixture

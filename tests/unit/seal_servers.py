@@ -30,6 +30,8 @@ class Behaviour:
     authorization: str | None = None
     """Wanted in each request, else 401."""
     etags: bool = True
+    trickles: str = ""
+    """Name of a file of whose body a byte comes every two seconds."""
     overstated: int = 0
     """How many bytes more than there are HEAD promises."""
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -96,6 +98,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
+        elif body and self.behaviour.trickles and self.path.endswith(f"/{self.behaviour.trickles}"):
+            for byte in data[start:end]:
+                self.wfile.write(bytes([byte]))
+                time.sleep(2)  # the misbehaviour itself
         elif body:
             self.wfile.write(data[start:end])
         return None

@@ -116,7 +116,7 @@ def test_a_kind_becomes_one_whole_custom_resource_definition() -> None:
                                     "verticalmodel.io/v1alpha1.",
                                 },
                                 "kind": {"type": "string", "description": "Kind of this object."},
-                                "metadata": {"type": "object"},
+                                "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
                                 "spec": {
                                     "type": "object",
                                     "description": "What is wanted.",

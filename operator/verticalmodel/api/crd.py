@@ -92,6 +92,8 @@ def _root(kind_info: KindInfo, model: type[BaseModel]) -> Schema:
         "required": ["spec"],
     }
     if kind_info.root_rules:
+        # Named here, so that a rule's fieldPath may lead to it: a rule at the root has no field to show otherwise.
+        properties["metadata"] = {"type": "object", "properties": {"name": {"type": "string"}}}
         root["x-kubernetes-validations"] = [cel_rule(rule, kind_info.kind) for rule in kind_info.root_rules]
     return root
 

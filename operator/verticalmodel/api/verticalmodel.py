@@ -52,6 +52,7 @@ KIND = KindInfo(
         cel(
             f"self.metadata.name.matches('{_MODEL_NAME}')",
             f"metadata.name must be {_MODEL_NAME_IS}",
+            fieldPath=".metadata.name",
             messageExpression=f"self.metadata.name + ' is no name for a model: metadata.name must be {_MODEL_NAME_IS}'",
         ),
     ),
