@@ -96,6 +96,10 @@ def _ingress_class(wish: api.Exposure, facts: Facts) -> IngressClass | Refusal:
     if wish.class_name is not None:
         named = next((one for one in facts.ingress_classes if one.name == wish.class_name), None)
         return named or _no_class(wish.class_name, facts.ingress_classes)
+    kept = next((one for one in facts.ingress_classes if one.name == facts.routed_class), None)
+    if kept is not None:
+        # Another default is for routes to come: what serves must not move with it.
+        return kept
     defaults = [one for one in facts.ingress_classes if one.is_default]
     # Of several, Kubernetes itself takes the newest.
     return max(defaults, key=lambda one: (one.created_at, one.name)) if defaults else _no_default(facts.ingress_classes)

@@ -112,6 +112,8 @@ class Facts:
     claim_id_mapped: bool = False
     """The claim's volume is known to take id-mapped mounts; looked up where `plan.asks_for_volume` says so."""
     ingress_classes: tuple[IngressClass, ...] = ()
+    routed_class: str = ""
+    """The IngressClass of the route that stands for the host of spec.exposure; empty where none does."""
     route_kinds: frozenset[str] = frozenset({"Ingress"})
     """Kinds of routes that this cluster serves."""
     cert_manager: bool = False

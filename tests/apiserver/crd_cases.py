@@ -24,7 +24,7 @@ class Case:
     bad: Any
     says: tuple[str, ...]
     field: str | None = None
-    """Where the server puts it, if not at `path`; "" for the root."""
+    """Where the server puts it, if not at `path`."""
 
     @property
     def where(self) -> str:

@@ -132,6 +132,19 @@ def test_a_companys_own_domain_below_local_is_a_host() -> None:
     assert exposed(host="breast.hospital.local").exposed is not None
 
 
+def test_a_route_keeps_its_class_when_another_becomes_the_default() -> None:
+    """As long as that class is there, and the spec names none."""
+    newer = IngressClass("newer", TRAEFIK, is_default=True, created_at="2026-11-24T12:00:00Z")
+
+    def chosen(routed: str, class_name: str | None = None) -> str:
+        known_then = known(ingress_classes=(newer, *CLASSES), routed_class=routed)
+        way = planned(model(exposure=wish(class_name)), known_then).exposed
+        assert way is not None
+        return way.class_name
+
+    assert (chosen("traefik"), chosen("gone"), chosen("traefik", "haproxy")) == ("traefik", "newer", "haproxy")
+
+
 def test_of_several_default_classes_the_newest_counts_as_in_kubernetes() -> None:
     newer = IngressClass("newer", TRAEFIK, is_default=True, created_at="2026-11-24T12:00:00Z")
     way = planned(model(exposure=wish()), known(ingress_classes=(newer, *CLASSES))).exposed
@@ -142,7 +155,10 @@ def test_of_several_default_classes_the_newest_counts_as_in_kubernetes() -> None
 def test_traefik_gets_a_route_by_server_name_that_passes_tls_through() -> None:
     route = rendered(exposed("traefik"))["IngressRouteTCP"]
     assert route["apiVersion"] == "traefik.io/v1alpha1"
-    assert route["metadata"]["annotations"] == {"kubernetes.io/ingress.class": "traefik"}
+    assert route["metadata"]["annotations"] == {
+        "kubernetes.io/ingress.class": "traefik",
+        "verticalmodel.io/ingress-class": "traefik",
+    }
     assert route["spec"] == {
         "entryPoints": ["websecure"],
         "routes": [{"match": f"HostSNI(`{HOST}`)", "services": [{"name": "m", "port": 443}]}],
@@ -157,7 +173,7 @@ def test_traefik_gets_a_route_by_server_name_that_passes_tls_through() -> None:
 def test_haproxys_get_an_ingress_whose_annotation_passes_tls_through(class_name: str, annotation: str) -> None:
     route = rendered(exposed(class_name))["Ingress"]
     kubernetes.client.V1Ingress.model_validate(route)
-    assert route["metadata"]["annotations"] == {annotation: "true"}
+    assert route["metadata"]["annotations"] == {annotation: "true", "verticalmodel.io/ingress-class": class_name}
     backend = {"service": {"name": "m", "port": {"number": 443}}}
     assert route["spec"] == {
         "ingressClassName": class_name,

@@ -27,6 +27,10 @@ def route(plan: Plan) -> dict[str, Any] | None:
     return render(plan, plan.exposed)
 
 
+def _made_for(exposed: Exposed) -> dict[str, str]:
+    return {names.ANNOTATION_INGRESS_CLASS: exposed.class_name}
+
+
 def _ingress(plan: Plan, exposed: Exposed) -> dict[str, Any]:
     backend = {"service": {"name": plan.owner.name, "port": {"number": names.SERVICE_PORT}}}
     return {
@@ -36,7 +40,7 @@ def _ingress(plan: Plan, exposed: Exposed) -> dict[str, Any]:
             plan.owner,
             route_name(plan.owner.name, exposed.host),
             component=ROLE_ROUTE,
-            annotations=exposed.way.annotations,
+            annotations={**_made_for(exposed), **exposed.way.annotations},
         ),
         "spec": {
             "ingressClassName": exposed.class_name,
@@ -59,7 +63,7 @@ def _ingress_route_tcp(plan: Plan, exposed: Exposed) -> dict[str, Any]:
             route_name(plan.owner.name, exposed.host),
             component=ROLE_ROUTE,
             # In the place of spec.ingressClassName, which CRDs of Traefik before 3.7 do not have.
-            annotations={"kubernetes.io/ingress.class": exposed.class_name},
+            annotations={**_made_for(exposed), "kubernetes.io/ingress.class": exposed.class_name},
         ),
         "spec": {
             "entryPoints": [_ENTRY_POINT],

@@ -27,6 +27,7 @@ from verticalmodel.plan import asks_for_volume, claim_of
 from verticalmodel.render.route import INGRESS, INGRESS_ROUTE_TCP
 from verticalmodel.shell.caches import OURS, Caches
 from verticalmodel.shell.projection import read_evidence
+from verticalmodel.shell.routes import routed_class
 from verticalmodel.user_namespaces import id_mapped
 
 
@@ -43,6 +44,7 @@ async def facts(api: ApiClient, caches: Caches, platform: Platform, model: Verti
         ingress_classes=tuple(caches.ingress_classes.values.values()),
         route_kinds=frozenset({INGRESS, INGRESS_ROUTE_TCP} if caches.traefik.served else {INGRESS}),
         cert_manager=caches.cert_manager.served,
+        routed_class=routed_class(caches, model),
         host_keeper=_host_keeper(caches, model),
     )
     return replace(known, claim_id_mapped=await _id_mapped(api, model)) if asks_for_volume(model, known) else known

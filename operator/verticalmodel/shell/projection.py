@@ -48,6 +48,7 @@ class Child:
     component: str
     applied_hash: str
     deleting: bool
+    ingress_class: str
     stamp: int
     """Changes with the spec and, where the kind counts generations, with nothing else."""
     fields: Packed
@@ -97,6 +98,7 @@ def child(obj: Mapping[str, Any]) -> Child:
         component=labels.get(names.LABEL_COMPONENT, ""),
         applied_hash=(meta.get("annotations") or {}).get(names.ANNOTATION_APPLIED_HASH, ""),
         deleting="deletionTimestamp" in meta,
+        ingress_class=(meta.get("annotations") or {}).get(names.ANNOTATION_INGRESS_CLASS, ""),
         stamp=meta.get("generation") or version_of(obj),
         fields=Packed.of(meta.get("managedFields") or []),
     )

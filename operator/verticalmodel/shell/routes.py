@@ -9,8 +9,9 @@ from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.resources import Key
 from verticalmodel.render.route import KINDS, route_name
 from verticalmodel.shell.children import BY_KIND, Store
+from verticalmodel.shell.projection import Child
 
-__all__ = ["standing", "withdraw"]
+__all__ = ["routed_class", "standing", "withdraw"]
 
 _LOG = structlog.get_logger(__name__)
 _RESOURCES = tuple(BY_KIND[kind] for kind in KINDS)
@@ -18,12 +19,22 @@ _RESOURCES = tuple(BY_KIND[kind] for kind in KINDS)
 
 def standing(store: Store, model: VerticalModel) -> str:
     """The host that the model asks for, where a route of its own for it stands; else empty."""
-    wish, meta = model.spec.exposure, model.metadata
-    if wish is None:
-        return ""
-    key = Key(meta.namespace, route_name(meta.name, wish.host))
+    wish = model.spec.exposure
+    return wish.host if wish is not None and _route(store, model, wish.host) is not None else ""
+
+
+def routed_class(store: Store, model: VerticalModel) -> str:
+    """The IngressClass of that route; empty where there is none."""
+    wish = model.spec.exposure
+    route = _route(store, model, wish.host) if wish is not None else None
+    return route.ingress_class if route is not None else ""
+
+
+def _route(store: Store, model: VerticalModel, host: str) -> Child | None:
+    meta = model.metadata
+    key = Key(meta.namespace, route_name(meta.name, host))
     found = (store.child(resource, key) for resource in _RESOURCES)
-    return wish.host if any(one is not None and one.owner_uid == meta.uid and not one.deleting for one in found) else ""
+    return next((one for one in found if one and one.owner_uid == meta.uid and not one.deleting), None)
 
 
 async def withdraw(api: ApiClient, store: Store, model: VerticalModel, *, taken: bool) -> None:
