@@ -46,7 +46,7 @@ class Certificates:
         """The certificate in force, for the Service's names and the exposed `host`.
 
         Issues one where there is none, it is due, it bears another host, or `doubtful` and found missing. Raises
-        ApiError.
+        ApiError, of which Conflict where somebody else has stored one in the meantime.
         """
         held = known is not None and known.host == host and not self._due(known)
         if known is not None and held and not (doubtful and await self._missing(owner)):
@@ -69,7 +69,11 @@ class Certificates:
         try:
             await self._api.create(resources.SECRETS, secret)
         except AlreadyExists:
-            await self._api.replace(resources.SECRETS, secret)
+            # A leader that was replaced while this was under way must not write over its successor's: the dry run shows
+            # which version there is, and of the Secret nothing but what is sent.
+            seen = await self._api.replace(resources.SECRETS, secret, dry_run=True)
+            version = {"resourceVersion": seen["metadata"]["resourceVersion"]}
+            await self._api.replace(resources.SECRETS, {**secret, "metadata": {**secret["metadata"], **version}})
 
     def _due(self, known: CertificateStatus) -> bool:
         return known.issuer != self._authority.fingerprint or self._clock() >= renew_after(known.not_after)
