@@ -31,6 +31,7 @@ GUARD_PORT, SERVER_PORT = 8443, 8080
 INFER = f"/v2/models/{MODEL}/infer"
 # A guard reports ready within a second or two; on a busy machine, starting it can take many times that.
 PATIENCE = 60.0
+DRAIN_PATH = guard_drain.drain_path("uid-of-the-model")
 SERVED = endpoints(ModelRuntimeSpec(image="serving", command=("python",), formats=("onnx",)), MODEL)
 
 
@@ -221,7 +222,7 @@ def running_server(
 def running_guard(inside: Pod, certificates: Path, log: Path, served: Endpoints = SERVED) -> Iterator[Container]:
     """The guard with the rendered configuration, as the pod template starts it."""
     config = log.with_suffix(".config")
-    files = guard_files(served=served, server_port=SERVER_PORT)
+    files = guard_files(served=served, server_port=SERVER_PORT, drain_path=DRAIN_PATH)
     data = {name: text.encode() for name, text in files.items()}
     write_volume(config, data)
     run = log.with_suffix(".run")

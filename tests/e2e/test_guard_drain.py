@@ -6,18 +6,36 @@ import http.client
 import json
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from e2e.local_service import GUARD_PORT, INFER, SERVER_NAME, Service, service, until
+from e2e.local_service import DRAIN_PATH, GUARD_PORT, INFER, SERVER_NAME, Service, service, until
 from verticalmodel.api.names import DRAIN_PORT
-from verticalmodel.render.guard_drain import DRAIN_PATH, DRAIN_SECONDS
+from verticalmodel.render.guard_drain import DRAIN_SECONDS, drain_path
 
 pytestmark = pytest.mark.e2e
 
+_FROM_INSIDE = """
+import socket, ssl, sys
+source, target, port, path = sys.argv[1:]
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+try:
+    with socket.create_connection((target, int(port)), timeout=10, source_address=(source, 0)) as plain:
+        with context.wrap_socket(plain) as wrapped:
+            wrapped.sendall(f"GET {path} HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n".encode())
+            answer = wrapped.recv(1000)
+            print("answered" if answer else "refused: closed", answer)
+except ConnectionRefusedError:
+    print("nobody listens")
+except OSError as error:
+    print("refused:", error)
+"""
 CASE = json.dumps({"inputs": [{"name": "features", "shape": [1, 30], "datatype": "FP32", "data": [1.0] * 30}]}).encode()
 
 
@@ -85,11 +103,33 @@ def test_a_drain_sends_clients_away_then_closes_the_doors_and_answers_what_it_to
         ("GET", f"{DRAIN_PATH}/../quitquitquit"),
         ("GET", f"{DRAIN_PATH}%2f..%2fquitquitquit"),
         ("GET", f"{DRAIN_PATH}/x"),
+        ("GET", "/guard/drain"),
+        ("GET", drain_path("another model")),
     ],
 )
 def test_the_hooks_port_gives_nothing_of_the_administration_away(serving: Service, method: str, path: str) -> None:
     """Only the one call goes through; the guard serves on."""
     assert hook(serving, method, path) == 403
+    assert serving.infer(json.loads(CASE)).headers.get("connection") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.1"),
+        ("127.0.0.2", "{pod}"),
+        ("{pod}", "{pod}"),
+        ("{pod}", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.3"),
+    ],
+)
+def test_nobody_inside_the_pod_starts_a_drain(serving: Service, source: str, target: str) -> None:
+    """With every address that a process in it has, and the right path: a server could take the guard's port over."""
+    where = [address.format(pod=serving.pod.address) for address in (source, target)]
+    call = ["nsenter", f"--net=/proc/{serving.pod.holder}/ns/net", sys.executable, "-c", _FROM_INSIDE, *where]
+    said = subprocess.run([*call, str(DRAIN_PORT), DRAIN_PATH], capture_output=True, text=True, check=True, timeout=30)
+    assert said.stdout.startswith("refused")
     assert serving.infer(json.loads(CASE)).headers.get("connection") is None
 
 

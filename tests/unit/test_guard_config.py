@@ -15,6 +15,7 @@ from verticalmodel.render.guard_config import (
     guard_bootstrap,
     guard_files,
 )
+from verticalmodel.render.guard_drain import drain_path
 from verticalmodel.render.guard_routes import MAX_REQUEST_BYTES
 from verticalmodel.render.protocols import Endpoints, endpoints
 
@@ -26,12 +27,13 @@ def served(name: str = MODEL, **chosen: Any) -> Endpoints:
     return endpoints(ModelRuntimeSpec(image="server", command=("serve",), formats=("onnx",), **chosen), name)
 
 
-BOOTSTRAP = guard_bootstrap(served=served(), server_port=8080)
+DRAIN = drain_path("uid")
+BOOTSTRAP = guard_bootstrap(served=served(), server_port=8080, drain_path=DRAIN)
 
 
 def http_of(bootstrap: dict[str, Any], listener: str = "guard") -> dict[str, Any]:
     (chain,) = listeners_of(bootstrap)[listener]["filter_chains"]
-    (http,) = chain["filters"]
+    *_, http = chain["filters"]
     return http["typed_config"]
 
 
@@ -92,7 +94,7 @@ def test_the_hooks_port_leads_to_the_drain_and_nowhere_else() -> None:
     hook = http_of(BOOTSTRAP, "drain")["route_config"]["virtual_hosts"][0]["routes"]
     assert [(one["match"], one.get("route"), one.get("direct_response", {}).get("status")) for one in hook] == [
         (
-            {"path": "/guard/drain", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
+            {"path": DRAIN, "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]},
             {"cluster": "administration", "prefix_rewrite": "/drain_listeners?graceful", "timeout": "1s"},
             None,
         ),
@@ -116,7 +118,7 @@ def test_the_certificate_is_reread_when_its_folder_changes() -> None:
 
 def test_the_config_map_holds_both_files_as_json() -> None:
     """What is mounted is what was rendered."""
-    files = guard_files(served=served(), server_port=8080, certificate_dir="/tls")
+    files = guard_files(served=served(), server_port=8080, drain_path=DRAIN, certificate_dir="/tls")
     assert {name: json.loads(text) for name, text in files.items()} == {
         "bootstrap.json": BOOTSTRAP,
         "certificate.json": certificate_resource("/tls"),
@@ -177,10 +179,12 @@ def test_inference_takes_a_body_of_a_declared_and_bearable_size(length: int | No
 OPENAI = guard_bootstrap(
     served=served(protocol="openai", probes=Probes(live_path="/health", ready_path="/health"), timeout_seconds=600),
     server_port=8000,
+    drain_path=DRAIN,
 )
 CUSTOM = guard_bootstrap(
     served=served(protocol="Custom", routes=(Route(path="/score"), Route(path="/about", method="GET"))),
     server_port=8000,
+    drain_path=DRAIN,
 )
 
 
@@ -267,7 +271,7 @@ def test_probes_have_connections_of_their_own() -> None:
 
 def test_the_server_is_reached_on_loopback() -> None:
     """The guard's only upstream is the server beside it."""
-    cluster, _ = guard_bootstrap(served=served(), server_port=9000)["static_resources"]["clusters"]
+    cluster, _ = guard_bootstrap(served=served(), server_port=9000, drain_path=DRAIN)["static_resources"]["clusters"]
     (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
     assert endpoint["endpoint"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 9000}
 
@@ -276,7 +280,9 @@ def test_the_server_is_reached_on_loopback() -> None:
 def test_the_limits_follow_the_containers_memory(mebibytes: int) -> None:
     """Heap and connections are shares of the limit: twice the memory, twice the connections."""
     limit = mebibytes * 1024 * 1024
-    overload = guard_bootstrap(served=served(), server_port=8080, memory_limit_bytes=limit)["overload_manager"]
+    overload = guard_bootstrap(served=served(), server_port=8080, drain_path=DRAIN, memory_limit_bytes=limit)[
+        "overload_manager"
+    ]
     heap, connections = (monitor["typed_config"] for monitor in overload["resource_monitors"])
     assert heap["max_heap_size_bytes"] < limit
     assert connections["max_active_downstream_connections"] == 2 * mebibytes
@@ -298,4 +304,4 @@ def test_the_limits_follow_the_containers_memory(mebibytes: int) -> None:
 def test_a_name_or_port_that_could_bend_the_routes_is_refused(settings: dict[str, Any], complaint: str) -> None:
     """The model's name becomes part of the allow-list, so it is checked here once more."""
     with pytest.raises(ValueError, match=complaint):
-        guard_bootstrap(**{"served": served(), "server_port": 8080, **settings})
+        guard_bootstrap(**{"served": served(), "server_port": 8080, "drain_path": DRAIN, **settings})

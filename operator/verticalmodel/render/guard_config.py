@@ -43,7 +43,7 @@ def guard_files(
     *,
     served: Endpoints,
     server_port: int,
-    guard_port: int = names.GUARD_PORT,
+    drain_path: str,
     certificate_dir: str = CERTIFICATE_DIR,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> dict[str, str]:
@@ -51,7 +51,7 @@ def guard_files(
     bootstrap = guard_bootstrap(
         served=served,
         server_port=server_port,
-        guard_port=guard_port,
+        drain_path=drain_path,
         memory_limit_bytes=memory_limit_bytes,
     )
     return {BOOTSTRAP_FILE: _text(bootstrap), CERTIFICATE_FILE: _text(certificate_resource(certificate_dir))}
@@ -61,6 +61,7 @@ def guard_bootstrap(
     *,
     served: Endpoints,
     server_port: int,
+    drain_path: str,
     guard_port: int = names.GUARD_PORT,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
 ) -> Tree:
@@ -83,10 +84,7 @@ def guard_bootstrap(
             "listeners": [
                 _listener("guard", guard_port, _http(served)),
                 # A flood of clients must not keep the kubelet out.
-                {
-                    **_listener("drain", names.DRAIN_PORT, guard_drain.connection_manager()),
-                    "ignore_global_conn_limit": True,
-                },
+                {**_drain_listener(drain_path), "ignore_global_conn_limit": True},
             ],
             "clusters": [_cluster(server_port), guard_drain.cluster()],
         },
@@ -136,6 +134,16 @@ def _listener(name: str, port: int, connection_manager: Tree) -> Tree:
                 ],
             }
         ],
+    }
+
+
+def _drain_listener(path: str) -> Tree:
+    listener = _listener("drain", names.DRAIN_PORT, guard_drain.connection_manager(path))
+    (chain,) = listener["filter_chains"]
+    filters = [guard_drain.not_by_loopback(), *chain["filters"]]
+    return {
+        **listener,
+        "filter_chains": [{**chain, "filter_chain_match": guard_drain.from_outside(), "filters": filters}],
     }
 
 

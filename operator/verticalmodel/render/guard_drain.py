@@ -6,6 +6,10 @@ only the node that the pod runs on gets there. From then on every answer asks it
 `Connection: close`; HTTP/2: GOAWAY) while new connections are still taken, for Services may lead here yet; after
 DRAIN_SECONDS none is taken any more. What was accepted is answered.
 
+Whoever reaches that port can have the guard close its own, and a server that did could bind it and be its own guard. So
+the server must not: connections from inside the pod are refused by their addresses, and the path holds a hash of the
+model's uid, which code in the server has no way to learn.
+
 Envoy drains by its administration interface only. It listens on a Unix socket in a memory volume that the guard alone
 mounts, mode 0600, and the one route to it leads to the one call; on the pod's loopback it would hand its configuration,
 and a way to stop it, to the server.
@@ -13,13 +17,13 @@ and a way to stop it, to the server.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 DRAIN_SECONDS = 10
 """How long an ending pod still takes connections: every kube-proxy and ingress controller has forgotten it by then."""
 SERVER_STOPS_SECONDS = DRAIN_SECONDS + 2
 """When the server is told to end: requests of the last connections have reached it."""
-DRAIN_PATH = "/guard/drain"
 RUN_DIR = "/run/guard"
 """Where the socket is; a volume that only the guard mounts."""
 CLUSTER = "administration"
@@ -29,7 +33,14 @@ _SOCKET = f"{RUN_DIR}/administration.sock"
 # Changes of state are by POST, and a hook of the kubelet's is a GET.
 _POST = "function envoy_on_request(handle) handle:headers():replace(':method', 'POST') end"
 
+_LOOPBACK = {"address_prefix": "127.0.0.0", "prefix_len": 8}
+
 Tree = dict[str, Any]
+
+
+def drain_path(model_uid: str) -> str:
+    """Where the hook's GET goes."""
+    return f"/guard/drain/{hashlib.sha256(f'drain/{model_uid}'.encode()).hexdigest()[:32]}"
 
 
 def arguments() -> list[str]:
@@ -53,16 +64,42 @@ def cluster() -> Tree:
     }
 
 
-def connection_manager() -> Tree:
-    """HTTP on the hook's port: GET on DRAIN_PATH starts the drain, everything else is refused."""
+def from_outside() -> Tree:
+    """The `filter_chain_match` that leaves out who connects from the address that is connected to."""
+    return {"source_type": "EXTERNAL"}
+
+
+def not_by_loopback() -> Tree:
+    """A network filter that closes what comes from or goes to a loopback address: Envoy counts 127.0.0.2 as outside."""
+    return {
+        "name": "envoy.filters.network.rbac",
+        "typed_config": {
+            "@type": f"{_TYPES}extensions.filters.network.rbac.v3.RBAC",
+            "stat_prefix": "drain",
+            "rules": {
+                "action": "DENY",
+                "policies": {
+                    "from-loopback": {
+                        "permissions": [{"any": True}],
+                        "principals": [{"direct_remote_ip": _LOOPBACK}],
+                    },
+                    "to-loopback": {"permissions": [{"destination_ip": _LOOPBACK}], "principals": [{"any": True}]},
+                },
+            },
+        },
+    }
+
+
+def connection_manager(path: str) -> Tree:
+    """HTTP on the hook's port: GET on `path` starts the drain, everything else is refused."""
     get = {"name": ":method", "string_match": {"exact": "GET"}}
     drain = {
-        "match": {"path": DRAIN_PATH, "headers": [get]},
+        "match": {"path": path, "headers": [get]},
         "route": {"cluster": CLUSTER, "prefix_rewrite": "/drain_listeners?graceful", "timeout": "1s"},
     }
     refuse = {
         "match": {"prefix": "/"},
-        "direct_response": {"status": 403, "body": {"inline_string": f"GET {DRAIN_PATH} is all there is here"}},
+        "direct_response": {"status": 403, "body": {"inline_string": "nothing is served here"}},
     }
     return {
         "@type": f"{_TYPES}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",

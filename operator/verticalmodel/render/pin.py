@@ -15,6 +15,7 @@ from verticalmodel.evidence import sha256_of
 from verticalmodel.facts import Pin
 from verticalmodel.plan import Plan
 from verticalmodel.render.guard_config import guard_files
+from verticalmodel.render.guard_drain import drain_path
 from verticalmodel.render.metadata import ROLE_GUARD, ROLE_TEMPLATE, metadata
 from verticalmodel.render.pod_template import GUARD_TLS_DIR, pod_template
 from verticalmodel.render.protocols import endpoints
@@ -42,6 +43,7 @@ def pin(plan: Plan, newest: Pin | None) -> Pinned:
     files = guard_files(
         served=endpoints(plan.runtime, plan.owner.name),
         server_port=plan.runtime.port,
+        drain_path=drain_path(plan.owner.uid),
         certificate_dir=GUARD_TLS_DIR,
         memory_limit_bytes=int(parse_quantity(plan.runtime.guard.memory)),
     )

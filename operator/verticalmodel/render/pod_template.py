@@ -14,7 +14,7 @@ from verticalmodel.api import names
 from verticalmodel.plan import MODEL_MOUNT, PARAMETERS, Plan, selector
 from verticalmodel.render import guard_drain
 from verticalmodel.render.certificate import secret_name
-from verticalmodel.render.guard_drain import DRAIN_PATH, SERVER_STOPS_SECONDS
+from verticalmodel.render.guard_drain import SERVER_STOPS_SECONDS, drain_path
 from verticalmodel.render.metadata import ROLE_ACCOUNT
 from verticalmodel.render.placement import placement
 from verticalmodel.render.unseal import DISK, VOLUME, memory_volume, unseal, volumes
@@ -123,7 +123,9 @@ def _guard(plan: Plan) -> dict[str, Any]:
             "timeoutSeconds": 2,
             "failureThreshold": 5,
         },
-        "lifecycle": {"preStop": {"httpGet": {"path": DRAIN_PATH, "port": names.DRAIN_PORT, "scheme": "HTTPS"}}},
+        "lifecycle": {
+            "preStop": {"httpGet": {"path": drain_path(plan.owner.uid), "port": names.DRAIN_PORT, "scheme": "HTTPS"}}
+        },
         "securityContext": {**confined(), "runAsUser": RUN_GUARD_AS},
         "terminationMessagePolicy": "File",
         "volumeMounts": [
