@@ -17,12 +17,12 @@ from apiserver.conftest import own_apiserver
 from apiserver.faulty_proxy import Proxy
 from apiserver.kubectl import apply_crds, kubectl
 from apiserver.operator_process import OperatorProcess, tracebacks
+from apiserver.world import KINDS
 from verticalmodel.api import names
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import NotFound
 from verticalmodel.kube.resources import Key
-from verticalmodel.render.route import KINDS as ROUTES
 from verticalmodel.shell.children import BY_KIND
 from verticalmodel.standard import manifest
 
@@ -115,7 +115,7 @@ class Land:
         """What is there still of models and their children, as `Kind/name`."""
         models = (await self.user.list(resources.VERTICAL_MODELS, self.namespace)).items
         wanted = [one["metadata"]["name"] for one in models if of in ("", one["metadata"]["name"])]
-        children = {kind: await self.children(kind, of=of) for kind in BY_KIND if kind not in ROUTES}
+        children = {kind: await self.children(kind, of=of) for kind in KINDS}
         found = [f"{kind}/{child['metadata']['name']}" for kind, listed in children.items() for child in listed]
         return [*found, *(f"VerticalModel/{name}" for name in wanted)]
 
