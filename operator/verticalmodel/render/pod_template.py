@@ -64,13 +64,7 @@ def pod_template(plan: Plan, guard_config: str, gpu_claims: str = "") -> dict[st
             **claims,
             # What was accepted before the pod was told to end is answered.
             "terminationGracePeriodSeconds": SERVER_STOPS_SECONDS + plan.runtime.timeout_seconds,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": RUN_AS,
-                "runAsGroup": RUN_AS,
-                "fsGroup": RUN_AS,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": unprivileged(),
             "topologySpreadConstraints": [
                 {
                     "maxSkew": 1,
@@ -213,6 +207,17 @@ def _volumes(plan: Plan, guard_config: str) -> list[dict[str, Any]]:
 
 def _exactly(amount: Mapping[str, str]) -> dict[str, Any]:
     return {"requests": dict(amount), "limits": dict(amount)}
+
+
+def unprivileged() -> dict[str, Any]:
+    """The security context of every pod of ours."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": RUN_AS,
+        "runAsGroup": RUN_AS,
+        "fsGroup": RUN_AS,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
 def confined() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from verticalmodel.evidence import sha256_of
 from verticalmodel.plan import Plan, selector
 from verticalmodel.render.metadata import ROLE_ACCOUNT, ROLE_PREFLIGHT, metadata
 from verticalmodel.render.placement import placement
-from verticalmodel.render.pod_template import RUN_AS, confined
+from verticalmodel.render.pod_template import confined, unprivileged
 from verticalmodel.render.unseal import DISK, check, memory_volume, volumes
 
 _NEVER_RUNS = "/verticalmodel/only-pulled"
@@ -61,13 +61,7 @@ def _pod(plan: Plan) -> dict[str, Any]:
         **place,
         "affinity": _beside_what_serves(place.get("affinity", {}), plan),
         "terminationGracePeriodSeconds": 1,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": RUN_AS,
-            "runAsGroup": RUN_AS,
-            "fsGroup": RUN_AS,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": unprivileged(),
         "initContainers": [check(plan, confined=confined())],
         "containers": [_pulled(name, images[name], policies[name]) for name in images],
         "volumes": [*volumes(plan), memory_volume("tmp", "16Mi")],
