@@ -28,7 +28,7 @@ from e2e.local_service import (
 )
 from installation import ROOT
 from verticalmodel.api.names import DRAIN_PORT
-from verticalmodel.render.guard_config import MEMORY_LIMIT_BYTES
+from verticalmodel.render.guard_overload import MEMORY_LIMIT_BYTES
 from verticalmodel.render.guard_routes import MAX_REQUEST_BYTES
 
 pytestmark = pytest.mark.e2e

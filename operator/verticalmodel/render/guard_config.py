@@ -11,6 +11,7 @@ import re
 
 from verticalmodel.api import names
 from verticalmodel.render import guard_drain
+from verticalmodel.render.guard_overload import MEMORY_LIMIT_BYTES, overload
 from verticalmodel.render.guard_routes import (
     BODY_FILTER,
     SERVER_CLUSTER,
@@ -26,11 +27,6 @@ CONFIG_DIR = "/etc/guard/config"
 CERTIFICATE_DIR = "/etc/guard/tls"
 BOOTSTRAP_FILE = "bootstrap.json"
 CERTIFICATE_FILE = "certificate.json"
-MEMORY_LIMIT_BYTES = 128 * 1024 * 1024
-"""The container's memory limit that the defaults are made for."""
-
-# What a connection can make the guard hold: a full window, both buffers, and TLS; the limit is shared out by it.
-_CONNECTION_BYTES = 512 * 1024
 _BUFFER_BYTES = 64 * 1024
 _WINDOW_BYTES = 256 * 1024
 
@@ -88,7 +84,7 @@ def guard_bootstrap(
             ],
             "clusters": [_cluster(server_port), guard_drain.cluster()],
         },
-        "overload_manager": _overload(memory_limit_bytes),
+        "overload_manager": overload(memory_limit_bytes),
         # Nothing scrapes them, and counting costs memory per route.
         "stats_config": {"stats_matcher": {"reject_all": True}},
         "application_log_config": {
@@ -251,42 +247,4 @@ def _cluster(server_port: int) -> Tree:
                 "explicit_http_config": {"http_protocol_options": {}},
             }
         },
-    }
-
-
-def _overload(memory_limit_bytes: int) -> Tree:
-    """Stay under the container's memory limit.
-
-    Bodies are streamed, not collected, so the number of connections bounds what clients can make the guard hold; the
-    heap thresholds are for what this did not foresee.
-    """
-    heap = "envoy.resource_monitors.fixed_heap"
-    monitors = f"{TYPES}extensions.resource_monitors"
-
-    def action(name: str, share: float) -> Tree:
-        return {"name": f"envoy.overload_actions.{name}", "triggers": [{"name": heap, "threshold": {"value": share}}]}
-
-    return {
-        "refresh_interval": "0.25s",
-        "resource_monitors": [
-            {
-                "name": heap,
-                "typed_config": {
-                    "@type": f"{monitors}.fixed_heap.v3.FixedHeapConfig",
-                    "max_heap_size_bytes": memory_limit_bytes * 4 // 5,
-                },
-            },
-            {
-                "name": "envoy.resource_monitors.global_downstream_max_connections",
-                "typed_config": {
-                    "@type": f"{monitors}.downstream_connections.v3.DownstreamConnectionsConfig",
-                    "max_active_downstream_connections": memory_limit_bytes // _CONNECTION_BYTES,
-                },
-            },
-        ],
-        "actions": [
-            action("shrink_heap", 0.8),
-            action("disable_http_keepalive", 0.9),
-            action("stop_accepting_requests", 0.95),
-        ],
     }
