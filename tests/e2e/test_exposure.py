@@ -118,7 +118,7 @@ def test_a_second_model_with_the_host_is_told_who_keeps_it(cluster: Cluster, exp
     serve(cluster, exposed, "second", suspend=True, exposure={"host": HOST, "className": traefik.CLASS})
     try:
         told = cluster.await_condition(exposed, "second", "Accepted", "False")
-        assert (told["reason"], f"{exposed}/{MODEL}" in told["message"]) == ("HostTaken", True)
+        assert (told["reason"], f"belongs to model {MODEL}" in told["message"]) == ("HostTaken", True)
     finally:
         cluster.kubectl("delete", "vmodel", "second", "-n", exposed)
 
