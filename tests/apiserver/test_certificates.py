@@ -45,11 +45,23 @@ async def stored(api: ApiClient, key: Key) -> str:
     return fingerprint(chain[0])
 
 
+async def existing_owner(api: ApiClient, namespace: str) -> Owner:
+    """A model that is there: the garbage collector takes away what belongs to none."""
+    body = {
+        "apiVersion": names.API_VERSION,
+        "kind": "VerticalModel",
+        "metadata": {"name": "m", "namespace": namespace},
+        "spec": {"runtime": {"name": "r"}, "source": {"uri": "pvc://claim/model.onnx"}},
+    }
+    made = await api.apply(resources.VERTICAL_MODELS, body)
+    return Owner("m", namespace, made["metadata"]["uid"])
+
+
 async def test_of_two_that_store_a_certificate_the_later_one_is_refused(
-    api: ApiClient, connection: Connection, namespace: str
+    api: ApiClient, connection: Connection, namespace: str, crds: None
 ) -> None:
     """A leader that was replaced while its update was on the way does not undo what its successor has stored."""
-    authority, owner = new_authority(datetime.now(UTC)), Owner("m", namespace, "7d1f9c52-0000-4000-8000-000000000001")
+    authority, owner = new_authority(datetime.now(UTC)), await existing_owner(api, namespace)
     key = Key(namespace, names.child_name("m", "certificate"))
     successor = certificates(api, authority)
     first = await successor.ensure(owner, None, host=None, doubtful=False)
