@@ -28,7 +28,7 @@ class IngressController:
     namespaces: LabelSelector | None = None
     cidrs: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
-    """Hosts are of these or below them; none is any."""
+    """Hosts are of these or below them; without any, of three labels or more."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Facts:
     cert_manager: bool = False
     """The cluster serves cert-manager's Certificates."""
     host_keeper: str = ""
-    """`namespace/name` of the other model that keeps the host of spec.exposure; empty where this one does."""
+    """What may be said of the other model that keeps the host of spec.exposure; empty where this one does."""
 
 
 @dataclass(frozen=True)

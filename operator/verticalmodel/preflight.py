@@ -19,7 +19,7 @@ from verticalmodel.plan import Plan
 from verticalmodel.render.network_policy import preflight_policy
 from verticalmodel.render.preflight import preflight
 
-__all__ = ["FAILED", "RUNNING", "Held", "hold"]
+__all__ = ["Held", "hold"]
 
 RUNNING, FAILED = "Preflight", "PreflightFailed"
 

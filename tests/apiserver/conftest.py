@@ -23,13 +23,10 @@ from testcluster import Cluster, Shape
 from testcluster import cluster as clusters
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.connection import Connection
-from verticalmodel.kube.resources import NAMESPACES, Key, Resource
+from verticalmodel.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, Key
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "apiserver-"
-DEFINITIONS = Resource(
-    "apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False, kind="CustomResourceDefinition"
-)
 
 
 @pytest.fixture(scope="session")
@@ -82,13 +79,23 @@ async def namespace(api: ApiClient) -> AsyncIterator[str]:
 @pytest.fixture
 async def crds(api: ApiClient) -> None:
     """The server knows our kinds."""
+    await define_kinds(api)
+
+
+async def define_kinds(api: ApiClient) -> None:
+    """Apply our own CRDs, and wait until they are served."""
     for path in sorted((ROOT / "crds").glob("*.yaml")):
-        name = (await api.apply(DEFINITIONS, yaml.safe_load(path.read_text())))["metadata"]["name"]
-        async with asyncio.timeout(20):
-            while not established(await api.get(DEFINITIONS, Key("", name))):  # noqa: ASYNC110 - the server's pace
-                await asyncio.sleep(0.05)
+        await define(api, yaml.safe_load(path.read_text()))
 
 
-def established(definition: dict[str, Any]) -> bool:
+async def define(api: ApiClient, definition: dict[str, Any]) -> None:
+    """Apply a CRD, and wait until its kind is served."""
+    name = (await api.apply(CUSTOM_RESOURCE_DEFINITIONS, definition))["metadata"]["name"]
+    async with asyncio.timeout(20):
+        while not _established(await api.get(CUSTOM_RESOURCE_DEFINITIONS, Key("", name))):  # noqa: ASYNC110 - the server's pace
+            await asyncio.sleep(0.05)
+
+
+def _established(definition: dict[str, Any]) -> bool:
     conditions = (definition.get("status") or {}).get("conditions") or []
     return any((condition["type"], condition["status"]) == ("Established", "True") for condition in conditions)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from apiserver.world import PLATFORM, ROOT, World, condition, established, kinds, namespace, operator_in, until
+from apiserver.conftest import define
+from apiserver.world import PLATFORM, ROOT, World, condition, kinds, namespace, operator_in, until
 from verticalmodel.api.labels import LabelSelector
 from verticalmodel.facts import IngressController
 from verticalmodel.kube import resources
@@ -38,9 +39,7 @@ NAMED = replace(
 async def world(kinds: Path, namespace: str) -> AsyncIterator[World]:
     async with Connection.open(kinds) as connection:
         user = ApiClient(connection, manager="user")
-        crd = resources.CUSTOM_RESOURCE_DEFINITIONS
-        await user.apply(crd, yaml.safe_load(CRD.read_text()))
-        await established(user, crd, "ingressroutetcps.traefik.io")
+        await define(user, yaml.safe_load(CRD.read_text()))
         for name, controller in (("traefik", CONTROLLER), ("haproxy", HAPROXY)):
             body = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": name}}
             await user.apply(resources.INGRESS_CLASSES, {**body, "spec": {"controller": controller}})

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from apiserver.certmanager import NAME, certificate_crd
-from apiserver.world import World, condition, established, kinds, namespace, operator_in, until
+from apiserver.conftest import define
+from apiserver.world import World, condition, kinds, namespace, operator_in, until
 from verticalmodel.api import names
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
@@ -31,9 +32,7 @@ NOT_AFTER, RENEWAL = "2027-02-24T08:00:00Z", "2027-01-25T08:00:00Z"
 
 
 async def install(user: ApiClient) -> None:
-    crd = resources.CUSTOM_RESOURCE_DEFINITIONS
-    await user.apply(crd, certificate_crd())
-    await established(user, crd, NAME)
+    await define(user, certificate_crd())
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import yaml
 
+from apiserver.conftest import define_kinds
 from verticalmodel.api import names
 from verticalmodel.facts import Platform
 from verticalmodel.kube import resources
@@ -172,26 +172,11 @@ async def kinds(apiserver: Path) -> Path:
     """The kubeconfig of a server that knows our kinds, a runtime and the default edition."""
     async with Connection.open(apiserver) as connection:
         user = ApiClient(connection, manager="user")
-        crds = Resource(
-            "apiextensions.k8s.io", "v1", "customresourcedefinitions", namespaced=False, kind="CustomResourceDefinition"
-        )
-        for path in sorted((ROOT / "crds").glob("*.yaml")):
-            name = (await user.apply(crds, yaml.safe_load(path.read_text())))["metadata"]["name"]
-            await established(user, crds, name)
+        await define_kinds(user)
         await user.apply(resources.MODEL_RUNTIMES, RUNTIME)
         await user.apply(resources.DEVICE_CLASSES, DEVICE_CLASS)
         await user.apply(resources.OPERATING_STANDARDS, edition(names.DEFAULT_STANDARD))
     return apiserver
-
-
-async def established(user: ApiClient, crds: Resource, name: str) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            found = await user.get(crds, Key("", name))
-            conditions = (found.get("status") or {}).get("conditions") or []
-            if any(c["type"] == "Established" and c["status"] == "True" for c in conditions):
-                return
-            await asyncio.sleep(0.05)
 
 
 @pytest.fixture

@@ -53,6 +53,11 @@ class Cluster:
         """A sample manifest with the images built here."""
         return with_images((ROOT / "manifests/samples" / name).read_text(), self.references)
 
+    def change_model(self, namespace: str, name: str, spec: dict[str, Any]) -> None:
+        """Merge fields into a model's spec."""
+        patch = json.dumps({"spec": spec})
+        self.kubectl("patch", "vmodel", name, "-n", namespace, "--type=merge", f"--patch={patch}")
+
     def restricted_namespace(self, name: str) -> None:
         """A namespace under Pod Security restricted."""
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}

@@ -31,6 +31,7 @@ GUARD_PORT, SERVER_PORT = 8443, 8080
 INFER = f"/v2/models/{MODEL}/infer"
 # A guard reports ready within a second or two; on a busy machine, starting it can take many times that.
 PATIENCE = 60.0
+HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
 DRAIN_PATH = guard_drain.drain_path("uid-of-the-model")
 SERVED = endpoints(ModelRuntimeSpec(image="serving", command=("python",), formats=("onnx",)), MODEL)
 
@@ -171,6 +172,17 @@ class Service:
         finally:
             connection.close()
         return int(shown["serialNumber"], 16)
+
+
+def http2_request(method: str, path: str) -> bytes:
+    """The frame of a connection's first request, without a body (RFC 9113); HTTP2_PREFACE goes before it."""
+    fields = ((":method", method), (":scheme", "https"), (":authority", "x"), (":path", path))
+    headers = b"".join(_literal(name.encode(), value.encode()) for name, value in fields)
+    return len(headers).to_bytes(3, "big") + b"\x01\x05" + (1).to_bytes(4, "big") + headers
+
+
+def _literal(name: bytes, value: bytes) -> bytes:
+    return bytes([0x00, len(name)]) + name + bytes([len(value)]) + value
 
 
 def until(what: str, look: Callable[[], Any], timeout: float = PATIENCE) -> Any:

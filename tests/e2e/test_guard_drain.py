@@ -14,7 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from e2e.local_service import DRAIN_PATH, GUARD_PORT, INFER, SERVER_NAME, Service, service, until
+from e2e.local_service import (
+    DRAIN_PATH,
+    GUARD_PORT,
+    HTTP2_PREFACE,
+    INFER,
+    SERVER_NAME,
+    Service,
+    http2_request,
+    service,
+    until,
+)
 from verticalmodel.api.names import DRAIN_PORT
 from verticalmodel.render.guard_drain import DRAIN_SECONDS, drain_path
 
@@ -144,16 +154,13 @@ def test_a_drain_is_told_to_http_2_clients_by_goaway(serving: Service) -> None:
     """On the connection that they have (RFC 9113, section 6.8)."""
     context = serving.issuer.trust()
     context.set_alpn_protocols(["h2"])
-    literal = lambda name, value: bytes([0x00, len(name)]) + name + bytes([len(value)]) + value  # noqa: E731
-    fields = ((b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"x"), (b":path", b"/guard/live"))
-    headers = b"".join(literal(name, value) for name, value in fields)
     with (
         socket.create_connection((serving.pod.address, GUARD_PORT), timeout=10) as plain,
         context.wrap_socket(plain, server_hostname=SERVER_NAME) as wrapped,
     ):
-        wrapped.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0")
+        wrapped.sendall(HTTP2_PREFACE)
         assert hook(serving) == 200
-        wrapped.sendall(len(headers).to_bytes(3, "big") + b"\x01\x05" + (1).to_bytes(4, "big") + headers)
+        wrapped.sendall(http2_request("GET", "/guard/live"))
         assert 7 in frame_types(wrapped)
 
 

@@ -15,12 +15,14 @@ import pytest
 
 from e2e.local_service import (
     GUARD_PORT,
+    HTTP2_PREFACE,
     INFER,
     MODEL,
     SERVED,
     SERVER_NAME,
     SERVER_PORT,
     Service,
+    http2_request,
     running_server,
     service,
     until,
@@ -402,18 +404,11 @@ def test_http_2_requests_meet_the_same_allow_list(serving: Service) -> None:
     """The routes are the same whatever carries them; here by the frames of one refused request (RFC 9113)."""
     context = serving.issuer.trust()
     context.set_alpn_protocols(["h2"])
-    path = f"/v2/repository/models/{MODEL}/unload".encode()
-    literal = lambda name, value: bytes([0x00, len(name)]) + name + bytes([len(value)]) + value  # noqa: E731
-    headers = b"".join(
-        literal(name, value)
-        for name, value in ((b":method", b"POST"), (b":scheme", b"https"), (b":authority", b"x"), (b":path", path))
-    )
     with (
         socket.create_connection((serving.pod.address, GUARD_PORT), timeout=10) as plain,
         context.wrap_socket(plain, server_hostname=SERVER_NAME) as wrapped,
     ):
-        preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
-        wrapped.sendall(preface + len(headers).to_bytes(3, "big") + b"\x01\x05" + (1).to_bytes(4, "big") + headers)
+        wrapped.sendall(HTTP2_PREFACE + http2_request("POST", f"/v2/repository/models/{MODEL}/unload"))
         received = b""
         while b'{"error":"models are not loaded' not in received:
             chunk = wrapped.recv(4096)

@@ -116,7 +116,7 @@ def test_an_operator_that_renders_otherwise_restarts_no_pod_and_says_update_pend
         cluster.await_condition(claim, MODEL, "UpdatePending", "True")
         assert [lives(pod) for pod in model_pods(cluster, claim, MODEL)] == before
         # Asked for, the update is taken: what was pending was real.
-        cluster.kubectl("patch", "vmodel", MODEL, "-n", claim, "--type=merge", '--patch={"spec":{"update":"now"}}')
+        cluster.change_model(claim, MODEL, {"update": "now"})
         cluster.await_condition(claim, MODEL, "UpdatePending", "False")
         until(
             "the new pod alone",

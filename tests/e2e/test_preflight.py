@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -35,10 +33,6 @@ def served(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
-def change(cluster: Cluster, namespace: str, spec: dict[str, Any]) -> None:
-    cluster.kubectl("patch", "vmodel", MODEL, "-n", namespace, "--type=merge", f"--patch={json.dumps({'spec': spec})}")
-
-
 def await_progress(cluster: Cluster, namespace: str, reason: str, mentions: str = "") -> str:
     def said() -> str | None:
         found = cluster.condition(namespace, MODEL, "Progressing")
@@ -50,12 +44,12 @@ def await_progress(cluster: Cluster, namespace: str, reason: str, mentions: str 
 
 def test_parameters_that_are_not_there_stop_nothing(cluster: Cluster, served: str) -> None:
     before = [lives(pod) for pod in model_pods(cluster, served, MODEL)]
-    change(cluster, served, {"source": {"uri": f"{URI}/absent.onnx"}})
+    cluster.change_model(served, MODEL, {"source": {"uri": f"{URI}/absent.onnx"}})
     message = await_progress(cluster, served, "PreflightFailed")
     assert "spec.source: SourceNotFound: breast-screening/absent.onnx" in message
     assert cluster.condition(served, MODEL, "Ready")["status"] == "True"
     assert [lives(pod) for pod in model_pods(cluster, served, MODEL)] == before
-    change(cluster, served, {"source": {"uri": f"{URI}/model.onnx"}})
+    cluster.change_model(served, MODEL, {"source": {"uri": f"{URI}/model.onnx"}})
     await_progress(cluster, served, "Complete")
     assert [lives(pod) for pod in model_pods(cluster, served, MODEL)] == before
 
@@ -67,11 +61,11 @@ def test_an_image_that_is_not_there_stops_nothing(cluster: Cluster, served: str)
     cluster.apply(misspelt)
     try:
         before = [lives(pod) for pod in model_pods(cluster, served, MODEL)]
-        change(cluster, served, {"runtime": {"name": misspelt["metadata"]["name"]}})
+        cluster.change_model(served, MODEL, {"runtime": {"name": misspelt["metadata"]["name"]}})
         message = await_progress(cluster, served, "PreflightFailed")
         assert "ImageNotPulled: image 'localhost/verticalmodel/misspelt:1' of container server" in message
         assert [lives(pod) for pod in model_pods(cluster, served, MODEL)] == before
-        change(cluster, served, {"runtime": {"name": "oip-onnx"}})
+        cluster.change_model(served, MODEL, {"runtime": {"name": "oip-onnx"}})
         await_progress(cluster, served, "Complete")
         assert [lives(pod) for pod in model_pods(cluster, served, MODEL)] == before
     finally:
@@ -81,7 +75,7 @@ def test_an_image_that_is_not_there_stops_nothing(cluster: Cluster, served: str)
 def test_a_good_template_takes_over_after_its_pre_flight(cluster: Cluster, served: str) -> None:
     [before] = [pod["metadata"]["uid"] for pod in model_pods(cluster, served, MODEL)]
     began = time.monotonic()
-    change(cluster, served, {"pod": {"env": [{"name": "VERSION", "value": "2"}]}})
+    cluster.change_model(served, MODEL, {"pod": {"env": [{"name": "VERSION", "value": "2"}]}})
 
     def stopping() -> bool:
         return any("deletionTimestamp" in pod["metadata"] for pod in model_pods(cluster, served, MODEL))

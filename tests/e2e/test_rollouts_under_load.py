@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -34,11 +32,6 @@ def served(cluster: Cluster) -> Iterator[str]:
     client.await_ready(cluster, name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
-def change(cluster: Cluster, namespace: str, spec: dict[str, Any]) -> None:
-    patch = json.dumps({"spec": spec})
-    cluster.kubectl("patch", "vmodel", MODEL, "-n", namespace, "--type=merge", f"--patch={patch}")
 
 
 def pods(cluster: Cluster, namespace: str) -> dict[str, bool]:
@@ -71,16 +64,16 @@ def lost_nothing(what: str, done: Load) -> None:
 def test_a_new_version_takes_over_without_a_lost_request(cluster: Cluster, served: str) -> None:
     before = pods(cluster, served)
     with load(cluster, served, MODEL, bundle(cluster)) as done:
-        change(cluster, served, {"pod": {"env": [{"name": "VERSION", "value": uuid4().hex}]}})
+        cluster.change_model(served, MODEL, {"pod": {"env": [{"name": "VERSION", "value": uuid4().hex}]}})
         ready_pods(cluster, served, 1, other_than=before)
     lost_nothing("new version", done)
 
 
 def test_scaling_up_and_down_loses_no_request(cluster: Cluster, served: str) -> None:
     with load(cluster, served, MODEL, bundle(cluster)) as done:
-        change(cluster, served, {"replicas": 2})
+        cluster.change_model(served, MODEL, {"replicas": 2})
         ready_pods(cluster, served, 2)
-        change(cluster, served, {"replicas": 1})
+        cluster.change_model(served, MODEL, {"replicas": 1})
         ready_pods(cluster, served, 1)
     lost_nothing("scale up and down", done)
 
@@ -88,14 +81,14 @@ def test_scaling_up_and_down_loses_no_request(cluster: Cluster, served: str) -> 
 def test_a_broken_version_leaves_the_old_one_serving(cluster: Cluster, served: str) -> None:
     before = pods(cluster, served)
     with load(cluster, served, MODEL, bundle(cluster)) as done:
-        change(cluster, served, {"source": {"uri": "pvc://models/breast-screening/absent.onnx"}})
+        cluster.change_model(served, MODEL, {"source": {"uri": "pvc://models/breast-screening/absent.onnx"}})
         until("the broken pod is there", lambda: len(pods(cluster, served)) == 2, every=1)
         until(
             "the reason why it does not start",
             lambda: cluster.condition(served, MODEL, "Ready")["reason"] == "SourceNotFound",
             every=1,
         )
-        change(cluster, served, {"source": {"uri": "pvc://models/breast-screening/model.onnx"}})
+        cluster.change_model(served, MODEL, {"source": {"uri": "pvc://models/breast-screening/model.onnx"}})
         ready_pods(cluster, served, 1)
         cluster.await_condition(served, MODEL, "Ready", "True")
     assert pods(cluster, served).keys() == before.keys()
@@ -105,7 +98,7 @@ def test_a_broken_version_leaves_the_old_one_serving(cluster: Cluster, served: s
 def test_a_suspension_answers_or_refuses_and_cuts_nobody_off(cluster: Cluster, served: str) -> None:
     """Services lead to the last pod to its end: what it took is answered, and then no connection is taken at all."""
     with load(cluster, served, MODEL, bundle(cluster)) as done:
-        change(cluster, served, {"suspend": True})
+        cluster.change_model(served, MODEL, {"suspend": True})
         until("no pod of the model is left", lambda: not pods(cluster, served), timeout=60, every=0.2)
     cut_off = [one for one in done.failed if one["stage"] != "connect"]
     LOG.info("measured: suspension: %d sent in %.1f s, %d got no connection, %d cut off",
@@ -113,5 +106,5 @@ def test_a_suspension_answers_or_refuses_and_cuts_nobody_off(cluster: Cluster, s
     assert cut_off == []
     # Clients were there for the whole of the drain.
     assert done.sent >= 0.9 * RATE * DRAIN_SECONDS
-    change(cluster, served, {"suspend": False})
+    cluster.change_model(served, MODEL, {"suspend": False})
     ready_pods(cluster, served, 1)

@@ -51,8 +51,6 @@ def preflight(plan: Plan) -> dict[str, Any]:
 
 def _pod(plan: Plan) -> dict[str, Any]:
     place = placement(plan)
-    images = {names.CONTAINER_SERVER: plan.runtime.image, names.CONTAINER_GUARD: plan.platform.guard_image}
-    policies = {names.CONTAINER_SERVER: plan.runtime.image_pull_policy, names.CONTAINER_GUARD: "IfNotPresent"}
     return {
         "serviceAccountName": names.child_name(plan.owner.name, ROLE_ACCOUNT),
         "automountServiceAccountToken": False,
@@ -63,7 +61,10 @@ def _pod(plan: Plan) -> dict[str, Any]:
         "terminationGracePeriodSeconds": 1,
         "securityContext": unprivileged(),
         "initContainers": [check(plan, confined=confined())],
-        "containers": [_pulled(name, images[name], policies[name]) for name in images],
+        "containers": [
+            _pulled(names.CONTAINER_SERVER, plan.runtime.image, plan.runtime.image_pull_policy),
+            _pulled(names.CONTAINER_GUARD, plan.platform.guard_image, "IfNotPresent"),
+        ],
         "volumes": [*volumes(plan), memory_volume("tmp", "16Mi")],
     }
 

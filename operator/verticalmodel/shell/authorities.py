@@ -27,7 +27,7 @@ from verticalmodel.kube.errors import AlreadyExists, ApiError
 from verticalmodel.kube.leader import NotLeader
 from verticalmodel.kube.resources import Key
 from verticalmodel.shell.issuer import Authority, fingerprint, load_authority, new_authority
-from verticalmodel.shell.trust_bundle import LABELS, publish_bundle, read_bundle
+from verticalmodel.shell.trust_bundle import LABELS, Bundle, publish_bundle, read_bundle
 
 _LOG = structlog.get_logger(__name__)
 # Two small reads; there is no right to watch the Secret.
@@ -69,7 +69,7 @@ async def ensure_authority(api: ApiClient, namespace: str, now: datetime) -> Aut
         raise ValueError(f"Secret {namespace}/{names.CA_NAME} vanished while it was read")
     # What somebody put a new Secret in the place of is trusted until it is known that no model shows its certificates.
     published = await read_bundle(api, namespace)
-    former = (one for one in published if one.not_valid_after_utc > now and fingerprint(one) not in _trusted(stored))
+    former = _former(stored, published, now)
     await publish_bundle(api, namespace, (*_trusted(stored).values(), *former), published)
     return stored.signing
 
@@ -115,7 +115,7 @@ class Rotation:
                 )
             now, named = self._clock(), self._named()
             published = await read_bundle(self._api, self._namespace)
-            former = _former(stored, published, named, now)
+            former = tuple(one for one in _former(stored, published, now) if fingerprint(one) in named)
             if former:
                 adopting = replace(stored, retired=(*stored.retired, *former))
                 await self._api.replace(resources.SECRETS, {**stored.body, "data": _data(adopting)})
@@ -217,16 +217,10 @@ def _trusted(stored: _Stored) -> dict[str, x509.Certificate]:
     return {fingerprint(one): one for one in (stored.signing.certificate, *successor, *stored.retired)}
 
 
-def _former(
-    stored: _Stored, published: tuple[x509.Certificate, ...], named: frozenset[str], now: datetime
-) -> tuple[x509.Certificate, ...]:
-    """Authorities that models still name and that somebody dropped by writing another Secret."""
+def _former(stored: _Stored, published: Bundle, now: datetime) -> Bundle:
+    """Authorities in the bundle that somebody dropped by writing another Secret."""
     known = _trusted(stored)
-    return tuple(
-        one
-        for one in published
-        if fingerprint(one) in named and fingerprint(one) not in known and one.not_valid_after_utc > now
-    )
+    return tuple(one for one in published if fingerprint(one) not in known and one.not_valid_after_utc > now)
 
 
 def _data(stored: _Stored) -> dict[str, str]:

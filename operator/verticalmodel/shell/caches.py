@@ -48,21 +48,9 @@ class Caches:
         self.revisions: Informer[Revision] = self._owned(
             resources.CONTROLLER_REVISIONS, projection.revision, lambda value: value.child.model, metadata_only=False
         )
-        self.pods: Informer[Pod] = self._owned(
-            # Whatever else they say of themselves: every pod that could stand behind a model's Service.
-            resources.PODS,
-            projection.pod,
-            lambda value: value.model,
-            metadata_only=False,
-            labels=names.LABEL_MODEL,
-        )
-        self.preflights: Informer[Pod] = self._owned(
-            resources.PODS,
-            projection.preflight_pod,
-            lambda value: value.model,
-            metadata_only=False,
-            labels=names.LABEL_PREFLIGHT,
-        )
+        # Whatever else they say of themselves: every pod that could stand behind a model's Service.
+        self.pods = self._pods(projection.pod, names.LABEL_MODEL)
+        self.preflights = self._pods(projection.preflight_pod, names.LABEL_PREFLIGHT)
         self.children: dict[Resource, Informer[Child]] = {
             resource: self._children(resource)
             for resource in BY_KIND.values()
@@ -196,6 +184,9 @@ class Caches:
 
     def _optional(self, resource: Resource, touched: Callable[[], None]) -> OptionalKind:
         return OptionalKind(self._api, resource, self.children, lambda: self._children(resource), touched)
+
+    def _pods(self, project: Callable[[dict[str, Any]], Pod], label: str) -> Informer[Pod]:
+        return self._owned(resources.PODS, project, lambda value: value.model, metadata_only=False, labels=label)
 
     def _children(self, resource: Resource) -> Informer[Child]:
         return self._owned(resource, projection.child, lambda value: value.model, metadata_only=True)

@@ -22,11 +22,12 @@ from verticalmodel.facts import (
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import ApiError, Forbidden
+from verticalmodel.kube.informer import Informer
 from verticalmodel.kube.resources import Key
 from verticalmodel.plan import asks_for_volume, claim_of
 from verticalmodel.render.route import INGRESS, INGRESS_ROUTE_TCP
 from verticalmodel.shell.caches import OURS, Caches
-from verticalmodel.shell.projection import read_evidence
+from verticalmodel.shell.projection import Pod, read_evidence
 from verticalmodel.shell.routes import routed_class
 from verticalmodel.user_namespaces import id_mapped
 
@@ -92,7 +93,7 @@ def observed(caches: Caches, model: VerticalModel, now: datetime) -> Observed:
     return Observed(
         model=model,
         standard=caches.standards.get(Key("", model.spec.standard.name)),
-        pods=tuple(sorted((pod.observed for pod in caches.pods.group(group).values()), key=lambda pod: pod.name)),
+        pods=_pods(caches.pods, group),
         service=ObservedService(meta.name, service.uid) if service and service.owner_uid == meta.uid else None,
         evidence=tuple(read_evidence(packed) for _, packed in caches.evidence.group(group).values()),
         now=now,
@@ -101,8 +102,11 @@ def observed(caches: Caches, model: VerticalModel, now: datetime) -> Observed:
 
 def preflight_pods(caches: Caches, model: VerticalModel) -> tuple[ObservedPod, ...]:
     """Pods of the model's pre-flights, of any template."""
-    group = (model.metadata.namespace, model.metadata.name)
-    return tuple(sorted((pod.observed for pod in caches.preflights.group(group).values()), key=lambda pod: pod.name))
+    return _pods(caches.preflights, (model.metadata.namespace, model.metadata.name))
+
+
+def _pods(known: Informer[Pod], group: tuple[str, str]) -> tuple[ObservedPod, ...]:
+    return tuple(sorted((pod.observed for pod in known.group(group).values()), key=lambda pod: pod.name))
 
 
 def nodes(caches: Caches) -> tuple[Node, ...]:
