@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -42,16 +43,21 @@ def await_progress(cluster: Cluster, namespace: str, reason: str, mentions: str 
     return message
 
 
+def alive(cluster: Cluster, namespace: str) -> list[dict[str, Any]]:
+    """The model's pods; one that an earlier test told to end may still be draining."""
+    return [pod for pod in model_pods(cluster, namespace, MODEL) if "deletionTimestamp" not in pod["metadata"]]
+
+
 def test_parameters_that_are_not_there_stop_nothing(cluster: Cluster, served: str) -> None:
-    before = [lives(pod) for pod in model_pods(cluster, served, MODEL)]
+    before = [lives(pod) for pod in alive(cluster, served)]
     cluster.change_model(served, MODEL, {"source": {"uri": f"{URI}/absent.onnx"}})
     message = await_progress(cluster, served, "PreflightFailed")
     assert "spec.source: SourceNotFound: breast-screening/absent.onnx" in message
     assert cluster.condition(served, MODEL, "Ready")["status"] == "True"
-    assert [lives(pod) for pod in model_pods(cluster, served, MODEL)] == before
+    assert [lives(pod) for pod in alive(cluster, served)] == before
     cluster.change_model(served, MODEL, {"source": {"uri": f"{URI}/model.onnx"}})
     await_progress(cluster, served, "Complete")
-    assert [lives(pod) for pod in model_pods(cluster, served, MODEL)] == before
+    assert [lives(pod) for pod in alive(cluster, served)] == before
 
 
 def test_an_image_that_is_not_there_stops_nothing(cluster: Cluster, served: str) -> None:
@@ -60,20 +66,20 @@ def test_an_image_that_is_not_there_stops_nothing(cluster: Cluster, served: str)
     misspelt["spec"] = {**runtime["spec"], "image": "localhost/verticalmodel/misspelt:1"}
     cluster.apply(misspelt)
     try:
-        before = [lives(pod) for pod in model_pods(cluster, served, MODEL)]
+        before = [lives(pod) for pod in alive(cluster, served)]
         cluster.change_model(served, MODEL, {"runtime": {"name": misspelt["metadata"]["name"]}})
         message = await_progress(cluster, served, "PreflightFailed")
         assert "ImageNotPulled: image 'localhost/verticalmodel/misspelt:1' of container server" in message
-        assert [lives(pod) for pod in model_pods(cluster, served, MODEL)] == before
+        assert [lives(pod) for pod in alive(cluster, served)] == before
         cluster.change_model(served, MODEL, {"runtime": {"name": "oip-onnx"}})
         await_progress(cluster, served, "Complete")
-        assert [lives(pod) for pod in model_pods(cluster, served, MODEL)] == before
+        assert [lives(pod) for pod in alive(cluster, served)] == before
     finally:
         cluster.kubectl("delete", "modelruntime", misspelt["metadata"]["name"])
 
 
 def test_a_good_template_takes_over_after_its_pre_flight(cluster: Cluster, served: str) -> None:
-    [before] = [pod["metadata"]["uid"] for pod in model_pods(cluster, served, MODEL)]
+    [before] = [pod["metadata"]["uid"] for pod in alive(cluster, served)]
     began = time.monotonic()
     cluster.change_model(served, MODEL, {"pod": {"env": [{"name": "VERSION", "value": "2"}]}})
 
@@ -84,6 +90,6 @@ def test_a_good_template_takes_over_after_its_pre_flight(cluster: Cluster, serve
     LOG.info("measured: change -> the old pod is told to end, with a pre-flight: %.1f s", time.monotonic() - began)
     cluster.await_condition(served, MODEL, "Ready", "True", timeout=120)
     await_progress(cluster, served, "Complete")
-    assert [pod["metadata"]["uid"] for pod in model_pods(cluster, served, MODEL)] != [before]
+    assert [pod["metadata"]["uid"] for pod in alive(cluster, served)] != [before]
     left = cluster.get("pod", "-n", served, "-l", "verticalmodel.io/preflight-of")["items"]
     assert [one for one in left if "deletionTimestamp" not in one["metadata"]] == []
