@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -93,6 +93,8 @@ class Pin:
     """Data of the content-named ConfigMap that the template mounts."""
     claim: Mapping[str, Any] | None = None
     """Name and spec of the content-named ResourceClaimTemplate that the template claims by."""
+    egress: Sequence[Mapping[str, Any]] | None = None
+    """spec.source.egress that it is delivered through; None in what an operator before 0.1 stored."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class Facts:
     platform: Platform
     runtime: ModelRuntime | None
     standard: OperatingStandard | None
+    runtime_broken: str | None = None
+    """Fields of the runtime of that name that break a rule of its kind, where that is why there is none."""
     pin: Pin | None = None
     """The newest pinned template of this model, whatever its key."""
     occupied: frozenset[str] = frozenset()

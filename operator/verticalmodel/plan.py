@@ -84,7 +84,8 @@ def plan(model: VerticalModel, facts: Facts) -> Plan | Refusal:
     """The model's plan, or the first reason why there is none."""
     runtime, standard = facts.runtime, facts.standard
     if runtime is None:
-        return refusals.no_runtime(model)
+        broken = facts.runtime_broken
+        return refusals.no_runtime(model) if broken is None else refusals.runtime_unusable(model, broken)
     if standard is None:
         return refusals.no_standard(model)
     refusal = refusals.source(model, runtime) or refusals.name(model, facts.occupied)

@@ -7,21 +7,38 @@ template that is stored (its ControllerRevision) was let through: the rollout ha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from verticalmodel.api import conditions, names
-from verticalmodel.facts import Observed, ObservedPod, Pin
+from verticalmodel.facts import Observed, ObservedContainer, ObservedPod, Pin
 from verticalmodel.judge.holdups import PODS_NOT_READY, UNSCHEDULABLE, holdup
 from verticalmodel.judge.verdict import Rollup
 from verticalmodel.plan import Plan
 from verticalmodel.render.network_policy import preflight_policy
 from verticalmodel.render.preflight import preflight
+from verticalmodel.serving_certificate import Issued
 
-__all__ = ["Held", "hold"]
+__all__ = ["Held", "Trials", "hold"]
 
 RUNNING, FAILED = "Preflight", "PreflightFailed"
+
+
+# How the kubelet says that a container's image is there and its command is not: some runtimes make it first.
+_NOT_MADE = ("CreateContainerError", "RunContainerError")
+_NOT_STARTED = "StartError"
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What is known of a model's pre-flights, of any template."""
+
+    pods: Sequence[ObservedPod] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """By name of the Deployment, what the API server said when it refused its pod."""
+    issued: Issued | None = None
+    """What cert-manager says of the serving certificate; None where the built-in authority signs."""
 
 
 @dataclass(frozen=True)
@@ -49,39 +66,56 @@ class Held:
         return Rollup(conditions.PROGRESSING, "False", FAILED, message)
 
 
-def hold(plan: Plan, chosen: Pin, stored: Pin | None, seen: Observed, trials: Sequence[ObservedPod]) -> Held | None:
+def hold(plan: Plan, chosen: Pin, stored: Pin | None, seen: Observed, trials: Trials) -> Held | None:
     """Whether `chosen` waits, and for what; None where the pods may be made of it.
 
-    `stored` is the newest template that was let through, `trials` are the pods of the model's pre-flights, of any
-    template.
+    `stored` is the newest template that was let through.
     """
-    serves = any(pod.ready and pod.serving and pod.owned for pod in seen.pods)
+    serves = any(pod.serving and pod.owned and _has_run(pod) for pod in seen.pods)
     new = stored is not None and stored != chosen
     if not (new and serves and plan.replicas > 0 and plan.preflight and not plan.surge):
         return None
     trial = preflight(plan)
     digest = trial["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_DIGEST]
-    alive = [pod for pod in trials if pod.owned and pod.serving and pod.template_digest == digest]
+    alive = [pod for pod in trials.pods if pod.owned and pod.serving and pod.template_digest == digest]
     if any(_good(pod) for pod in alive):
-        return None
-    return Held(*_outcome(seen, alive), (preflight_policy(plan), trial))
+        if trials.issued is None or trials.issued.not_after is not None:
+            return None
+        outcome = RUNNING, f"spec.certificate.issuerRef: there is no serving certificate yet: {trials.issued.message}"
+    else:
+        outcome = _outcome(seen, alive, trials.refused.get(trial["metadata"]["name"], ""))
+    return Held(*outcome, (preflight_policy(plan), trial))
+
+
+def _has_run(pod: ObservedPod) -> bool:
+    """Its server has run, so that it may serve: one that is not ready for a moment is no reason to hurry."""
+    servers = (one for one in pod.containers if one.name == names.CONTAINER_SERVER)
+    return pod.ready or any(one.container_id or one.exit_code is not None for one in servers)
 
 
 def _good(pod: ObservedPod) -> bool:
     """Its images are on a node, and the parameters are where the source says."""
-    pulled = {one.name for one in pod.containers if one.image_id}
+    pulled = {one.name for one in pod.containers if _pulled(one)}
     checked = pod.delivery is not None and pod.delivery.succeeded
     return checked and {names.CONTAINER_SERVER, names.CONTAINER_GUARD} <= pulled
 
 
-def _outcome(seen: Observed, alive: Sequence[ObservedPod]) -> tuple[str, str]:
+def _pulled(container: ObservedContainer) -> bool:
+    """Its image is on the node; where a runtime looks for the command before it makes a container, nothing names it."""
+    told = container.waiting_reason in _NOT_MADE or container.exit_reason == _NOT_STARTED
+    return bool(container.image_id) or told
+
+
+def _outcome(seen: Observed, alive: Sequence[ObservedPod], refused: str) -> tuple[str, str]:
+    if not alive and refused:
+        return FAILED, f"the API server refuses the pod that tries it: {refused}"
     if not alive:
         return RUNNING, "the pod for it is not there yet"
     for pod in alive:
         if pod.delivery is not None and not pod.delivery.succeeded:
             return FAILED, f"spec.source: {pod.delivery.reason.value}: {pod.delivery.message}"
     # What has its image has all that is wanted of it: that it does not run is how it is made.
-    found = holdup(seen, [replace(pod, containers=tuple(c for c in pod.containers if not c.image_id)) for pod in alive])
+    found = holdup(seen, [replace(pod, containers=tuple(c for c in pod.containers if not _pulled(c))) for pod in alive])
     # A full cluster says nothing of the template, for which a pod of the model makes room.
     undecided = found.reason in (PODS_NOT_READY, UNSCHEDULABLE)
     return (RUNNING, found.clue) if undecided else (FAILED, f"{found.reason}: {found.clue}")

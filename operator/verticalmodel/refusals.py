@@ -18,6 +18,7 @@ class RefusalReason(StrEnum):
     """Why a model cannot be planned; the reason of Accepted=False."""
 
     RUNTIME_NOT_FOUND = "RuntimeNotFound"
+    RUNTIME_UNUSABLE = "RuntimeUnusable"
     STANDARD_NOT_FOUND = "StandardNotFound"
     FORMAT_NOT_SUPPORTED = "FormatNotSupported"
     STANDARD_UNUSABLE = "StandardUnusable"
@@ -48,6 +49,16 @@ def no_runtime(model: VerticalModel) -> Refusal:
         RefusalReason.RUNTIME_NOT_FOUND,
         f"spec.runtime.name: there is no ModelRuntime {model.spec.runtime.name!r}; "
         "`kubectl get modelruntimes` lists what there is",
+    )
+
+
+def runtime_unusable(model: VerticalModel, fields: str) -> Refusal:
+    """The ModelRuntime was stored when its kind had fewer rules."""
+    name = model.spec.runtime.name
+    return Refusal(
+        RefusalReason.RUNTIME_UNUSABLE,
+        f"spec.runtime.name: ModelRuntime {name!r} breaks a rule of its kind that was not there when it was stored, in "
+        f"{fields}; `kubectl explain modelruntime.spec` tells the rules, and what runs keeps running meanwhile",
     )
 
 

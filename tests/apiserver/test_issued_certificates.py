@@ -15,6 +15,7 @@ import pytest
 
 from apiserver.certmanager import NAME, certificate_crd
 from apiserver.conftest import define
+from apiserver.kubelet_reports import serves, tried
 from apiserver.world import World, condition, kinds, namespace, operator_in, until
 from verticalmodel.api import names
 from verticalmodel.kube import resources
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.apiserver
 
 ISSUER = {"name": "hospital", "kind": "ClusterIssuer"}
 ISSUED = {"issuerRef": ISSUER}
+STOPS_FIRST: dict[str, Any] = {"replicas": 1, "rollout": {"surge": False}}
 NOT_AFTER, RENEWAL = "2027-02-24T08:00:00Z", "2027-01-25T08:00:00Z"
 
 
@@ -200,6 +202,39 @@ async def test_back_again_the_built_in_authority_signs_and_the_certificate_goes_
     assert await world.children("Certificate") == []
     assert model["status"]["certificate"]["issuer"].startswith("sha256:")
     assert "issuerRef" not in model["status"]["certificate"]
+
+
+async def test_a_template_waits_until_the_certificate_that_its_pods_mount_is_there(world: World) -> None:
+    key = await world.create(**STOPS_FIRST)
+    await serves(world, key)
+    before = await world.settle(key)
+    await world.create(**STOPS_FIRST, certificate={"issuerRef": {"name": "mistyped"}})
+    await world.settle(key)
+    await tried(world, code=0, report='{"reason": "Found"}')
+    await said(world, "Ready", "False", "Referenced issuer not found")
+    model = await world.settle(key)
+    assert model["status"]["templateDigest"] == before["status"]["templateDigest"]
+    assert model["status"]["certificate"] == before["status"]["certificate"]
+    assert "Referenced issuer not found" in message(model, "Progressing")
+    await good(world)
+    model = await world.settle(key)
+    assert model["status"]["templateDigest"] != before["status"]["templateDigest"]
+
+
+async def test_what_serves_keeps_its_certificate_while_a_template_waits_that_goes_back_to_the_built_in_authority(
+    world: World,
+) -> None:
+    key = await world.create(**STOPS_FIRST, certificate=ISSUED)
+    await world.settle(key)
+    await good(world)
+    await serves(world, key)
+    before = await world.settle(key)
+    await world.create(**STOPS_FIRST)
+    model = await world.settle(key)
+    assert condition(model, "Progressing") == ("True", "Preflight")
+    assert model["status"]["certificate"] == before["status"]["certificate"]
+    assert len(await world.children("Certificate")) == 1, "it is renewed as long as a pod serves it"
+    assert await secrets(world) == {}, "and nothing is signed before there is a use for it"
 
 
 async def mounted_after(world: World, key: Key) -> str:

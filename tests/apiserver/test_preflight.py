@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from apiserver.world import World, condition, kinds, namespace, until, world
-from verticalmodel.kube import resources
+from apiserver.kubelet_reports import deployments, serves, tried
+from apiserver.world import World, condition, kinds, namespace, world
 from verticalmodel.kube.resources import Key
 
 __all__ = ["kinds", "namespace", "world"]  # fixtures
@@ -23,50 +23,26 @@ async def change(world: World, uri: str = NEW, **rollout: str) -> None:
     await world.create(replicas=1, source={"uri": uri}, rollout={"surge": False, **rollout})
 
 
-async def deployments(world: World) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The one that serves, and the pre-flights."""
-    found = await world.children("Deployment")
-    trying = [one for one in found if one["metadata"]["labels"]["app.kubernetes.io/component"] == "preflight"]
-    [serving] = [one for one in found if one not in trying]
-    return serving, trying
+async def policies(world: World) -> list[str]:
+    """Components of the NetworkPolicies."""
+    found = await world.children("NetworkPolicy")
+    return sorted(one["metadata"]["labels"]["app.kubernetes.io/component"] for one in found)
 
 
-async def pod_of(world: World, deployment: dict[str, Any], status: dict[str, Any]) -> Key:
-    """The pod that the Deployment's ReplicaSet has made, with the status that a kubelet would report."""
-    labels = deployment["spec"]["selector"]["matchLabels"]
+async def until_policies(world: World, key: Key, *components: str) -> None:
+    """Repeat the pass, as the end of a pre-flight's pod makes the operator do, until only these are left."""
     async with asyncio.timeout(20):
-        while not (found := (await world.user.list(resources.PODS, world.namespace, labels=labels)).items):  # noqa: ASYNC110 - the controllers' pace
-            await asyncio.sleep(0.05)
-    key = resources.key_of(found[0])
-    await world.user.patch_merge(resources.PODS, key, {"status": status}, subresource="status")
-    return key
-
-
-def ended(name: str, code: int, message: str) -> dict[str, Any]:
-    state = {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": message}}
-    return {"name": name, "state": state, "image": "i", "imageID": "sha256:1", "ready": False, "restartCount": 0}
+        while await policies(world) != list(components):
+            await world.settle(key)
+            await asyncio.sleep(0.05)  # the garbage collector's pace
 
 
 async def serving(world: World) -> Key:
     """A model one of whose pods serves."""
     await change(world, OLD)
     key = Key(world.namespace, "m")
-    await world.settle(key)
-    deployment, _ = await deployments(world)
-    pod = await pod_of(world, deployment, {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]})
-    await until(lambda: (seen := world.caches.pods.get(pod)) is not None and seen.observed.ready)
+    await serves(world, key)
     return key
-
-
-async def tried(world: World, *, code: int, report: str) -> None:
-    """The pre-flight's pod, once its init container has ended; both images are there."""
-    _, [trial] = await deployments(world)
-    status = {
-        "initContainerStatuses": [ended("unseal", code, report)],
-        "containerStatuses": [ended(name, 128, "no such file") for name in ("server", "guard")] if code == 0 else [],
-    }
-    pod = await pod_of(world, trial, status)
-    await until(lambda: (seen := world.caches.preflights.get(pod)) is not None and seen.observed.delivery is not None)
 
 
 async def test_a_new_template_waits_for_its_pre_flight_and_takes_over_once_it_is_good(world: World) -> None:
@@ -84,9 +60,7 @@ async def test_a_new_template_waits_for_its_pre_flight_and_takes_over_once_it_is
     assert (f"--source={NEW}" in args, "--check" in args, trying) == (True, False, [])
     # No node is in this tier.
     assert condition(model, "Progressing") == ("True", "Unschedulable")
-    assert [
-        one["metadata"]["labels"]["app.kubernetes.io/component"] for one in await world.children("NetworkPolicy")
-    ] == ["policy"]
+    await until_policies(world, key, "policy")
 
 
 async def test_a_template_that_would_not_come_up_stops_nothing_and_every_way_out_works(world: World) -> None:
@@ -126,3 +100,43 @@ async def test_scaling_is_not_held_back_with_the_template(world: World) -> None:
     held, [_] = await deployments(world)
     assert held["spec"]["replicas"] == 3
     assert f"--source={OLD}" in held["spec"]["template"]["spec"]["initContainers"][0]["args"]
+
+
+async def test_what_serves_keeps_its_way_to_its_source_while_a_template_with_another_one_waits(world: World) -> None:
+    def to(cidr: str) -> dict[str, Any]:
+        egress = [{"cidr": cidr}]
+        return {"uri": "https://models.example.org/m.onnx", "digest": "sha256:" + "1" * 64, "egress": egress}
+
+    async def reached() -> dict[str, list[str]]:
+        found = await world.children("NetworkPolicy")
+        rules = {
+            one["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"].get("egress", []) for one in found
+        }
+        return {
+            name: [peer["ipBlock"]["cidr"] for rule in told for peer in rule["to"] if "ipBlock" in peer]
+            for name, told in rules.items()
+        }
+
+    old, new = to("192.0.2.0/25"), to("192.0.2.128/25")
+    await world.create(replicas=1, source=old, rollout={"surge": False})
+    key = Key(world.namespace, "m")
+    await serves(world, key)
+    await world.create(replicas=1, source=new, rollout={"surge": False})
+    model = await world.settle(key)
+    assert condition(model, "Progressing") == ("True", "Preflight")
+    assert await reached() == {"policy": ["192.0.2.0/25"], "preflight": ["192.0.2.128/25"]}
+    await tried(world, code=0, report='{"reason": "Found"}')
+    await world.settle(key)
+    assert (await reached())["policy"] == ["192.0.2.128/25"]
+
+
+async def test_a_model_that_is_refused_meanwhile_tries_nothing_any_more(world: World) -> None:
+    key = await serving(world)
+    await change(world)
+    await world.settle(key)
+    assert await policies(world) == ["policy", "preflight"]
+    await world.create(replicas=1, source={"uri": NEW}, runtime={"name": "absent"}, rollout={"surge": False})
+    model = await world.settle(key)
+    _, trying = await deployments(world)
+    assert (condition(model, "Accepted"), trying) == (("False", "RuntimeNotFound"), [])
+    await until_policies(world, key, "policy")

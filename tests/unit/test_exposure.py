@@ -227,11 +227,11 @@ def test_the_certificate_bears_the_host_and_the_url_shows_it() -> None:
     assert (url(owner), url(owner, HOST)) == ("https://m.ns.svc", f"https://{HOST}")
 
 
-def body(host: str = "", since: str = "2026-11-23T12:00:00Z", has: str = "") -> dict[str, Any]:
+def body(host: str = "", since: str = "2026-11-23T12:00:00Z", has: str = "", routed: str = "") -> dict[str, Any]:
     return {
         "metadata": {"creationTimestamp": since},
         "spec": {"exposure": {"host": host}} if host else {},
-        "status": {"certificate": {"host": has}} if has else {},
+        "status": {**({"certificate": {"host": has}} if has else {}), **({"url": routed} if routed else {})},
     }
 
 
@@ -261,6 +261,13 @@ def test_a_host_in_use_stays_with_its_model_whoever_asks_for_it_later() -> None:
     assert (hosts.keeper(HOST), {B, C} <= set(woken)) == (B, True), "let go of, it goes to the oldest that asks"
     hosts.saw(C, body(HOST, "2026-11-23T12:00:00Z", has=HOST))
     assert hosts.keeper(HOST) == C, "who has it is known from its status, however that came to be"
+
+
+def test_a_host_stays_with_the_model_that_has_a_route_for_it_though_its_certificate_is_gone_for_a_while() -> None:
+    hosts = Hosts(lambda _: None)
+    hosts.saw(A, body(HOST, "2026-11-23T12:00:01Z", routed=f"https://{HOST}"))
+    hosts.saw(B, body(HOST, "2026-11-23T12:00:00Z", routed="https://y.b.svc"))
+    assert hosts.keeper(HOST) == A
 
 
 def test_who_else_asks_for_a_host_is_woken_when_one_comes_leaves_or_changes_it() -> None:

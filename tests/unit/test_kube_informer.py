@@ -12,10 +12,11 @@ import pytest
 from aiohttp import web
 
 from unit.kube_stub import StubApi, connected
+from verticalmodel.api.modelruntime import ModelRuntime
 from verticalmodel.kube.backoff import Backoff
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.informer import Informer
-from verticalmodel.kube.resources import PODS, Key
+from verticalmodel.kube.resources import MODEL_RUNTIMES, PODS, Key
 
 COLLECTION = "/api/v1/namespaces/d/pods"
 Change = tuple[Key, str | None, str | None]
@@ -130,6 +131,26 @@ async def test_an_object_that_cannot_be_read_is_left_out_and_ends_nothing(caplog
         await w.until((B, None, "Running"))
         [record] = [record for record in caplog.records if "left out" in record.message]
         assert (record.object, record.error) == ("d/a", "ValueError")  # type: ignore[attr-defined]
+        assert (w.informer.unreadable(A), w.informer.unreadable(B)) == ("a field", None)
+        await w.stub.put(COLLECTION, "a", phase="Running")
+        await w.stub.put(COLLECTION, "b", phase="broken")
+        await w.until((B, None, "Running"), (A, None, "Running"), (B, "Running", None))
+        assert (w.informer.unreadable(A), w.informer.unreadable(B)) == (None, "a field")
+        await w.stub.remove(COLLECTION, "b")
+        await w.stub.put(COLLECTION, "a", phase="Failed")
+        await w.until((B, None, "Running"), (A, None, "Running"), (B, "Running", None), (A, "Running", "Failed"))
+        assert w.informer.unreadable(B) is None
+
+
+async def test_of_an_object_that_cannot_be_read_its_fields_are_told_and_not_its_values() -> None:
+    async with connected() as (stub, connection):
+        stored = {"image": "server:1", "formats": ["onnx"], "command": ["serve"], "port": 8444}
+        await stub.put(MODEL_RUNTIMES.path(), "r", spec=stored)
+        informer = Informer(ApiClient(connection, manager="test"), MODEL_RUNTIMES, ModelRuntime.model_validate)
+        running = asyncio.create_task(informer.run())
+        await asyncio.wait_for(informer.synced.wait(), 5)
+        assert (informer.get(Key("", "r")), informer.unreadable(Key("", "r"))) == (None, "spec.port")
+        running.cancel()
 
 
 async def test_a_cut_watch_goes_on_from_the_last_version_without_a_list() -> None:

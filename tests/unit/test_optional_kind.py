@@ -112,3 +112,22 @@ async def test_crds_that_may_not_be_listed_hold_nobody_up(following: Following) 
     await following.define()
     following.stub.fault = no_fault
     assert await following.next() is True
+
+
+@pytest.mark.parametrize("fails", ["/customresourcedefinitions", "/traefik.io/"])
+async def test_while_the_api_server_does_not_answer_it_is_not_known_whether_a_kind_is_served(
+    following: Following, fails: str
+) -> None:
+    """Else one failed list would have models refused, or routes forgotten, that stand."""
+
+    async def fail(request: web.Request) -> web.StreamResponse | None:
+        return web.json_response(status(500, "InternalError"), status=500) if fails in request.path else None
+
+    following.stub.fault = fail
+    await following.define()
+    async with asyncio.timeout(5):
+        await following.stub.requested(fails, times=2)
+    assert not following.routes.synced.is_set()
+    following.stub.fault = no_fault
+    await asyncio.wait_for(following.routes.synced.wait(), 10)
+    assert following.routes.served

@@ -63,6 +63,12 @@ def planned(subject: VerticalModel, known: Facts | None = None) -> Plan:
     ("subject", "known", "reason", "mentions"),
     [
         (model(), facts(runtime=None), RefusalReason.RUNTIME_NOT_FOUND, ("spec.runtime.name", "'oip-onnx'")),
+        (
+            model(),
+            facts(runtime=None, runtime_broken="spec.port"),
+            RefusalReason.RUNTIME_UNUSABLE,
+            ("spec.runtime.name", "'oip-onnx'", "spec.port", "kubectl explain modelruntime.spec"),
+        ),
         (model(), facts(standard=None), RefusalReason.STANDARD_NOT_FOUND, ("spec.standard.name", "'vlm-2026'")),
         (
             model(source={"uri": "pvc://c", "format": "gguf"}),

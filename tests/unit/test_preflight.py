@@ -14,15 +14,18 @@ from unit.test_render import GPU
 from verticalmodel.api import names
 from verticalmodel.facts import Observed, ObservedPod, Pin
 from verticalmodel.plan import Plan, selector
-from verticalmodel.preflight import Held, hold
+from verticalmodel.preflight import Held, Trials, hold
 from verticalmodel.render.network_policy import preflight_policy
 from verticalmodel.render.pin import pin
 from verticalmodel.render.preflight import preflight
 from verticalmodel.seal.reasons import Reason
 from verticalmodel.seal.report import Report
+from verticalmodel.serving_certificate import Issued
 
 STORED = Pin("old", "another-key", 1, {"metadata": {}, "spec": {}})
 FOUND = Report(reason=Reason.FOUND)
+NEVER_RAN = container(container_id="", running=False, waiting_reason="PodInitializing")
+NO_COMMAND = container(container_id="", running=False, waiting_reason="CreateContainerError")
 PULLED = tuple(container(name, image_id="sha256:1", running=False, exit_code=128) for name in ("server", "guard"))
 
 
@@ -42,10 +45,14 @@ def trial(plan: Plan, **changes: Any) -> ObservedPod:
 
 
 def held(
-    plan: Plan, *trials: ObservedPod, stored: Pin | None = STORED, serving: tuple[ObservedPod, ...] = (pod(),)
+    plan: Plan,
+    *pods: ObservedPod,
+    stored: Pin | None = STORED,
+    serving: tuple[ObservedPod, ...] = (pod(),),
+    **trials: Any,
 ) -> Held | None:
     seen = Observed(model=model(), standard=None, pods=serving, service=None, evidence=(), now=NOW)
-    return hold(plan, pin(plan, stored).pin, stored, seen, trials)
+    return hold(plan, pin(plan, stored).pin, stored, seen, Trials(pods, **trials))
 
 
 def test_a_new_template_waits_before_a_pod_that_serves_is_stopped_for_it() -> None:
@@ -64,9 +71,11 @@ def test_a_new_template_waits_before_a_pod_that_serves_is_stopped_for_it() -> No
         lambda: held(plan(), stored=None),
         lambda: held(plan(), stored=pin(plan(), None).pin),
         lambda: held(plan(), serving=()),
-        lambda: held(plan(), serving=(pod(ready=False),)),
+        lambda: held(plan(), serving=(pod(ready=False, containers=(NEVER_RAN,)),)),
         lambda: held(plan(), serving=(pod(owned=False),)),
         lambda: held(plan(), trial(plan())),
+        lambda: held(plan(), trial(plan(), containers=(NO_COMMAND, PULLED[1]))),
+        lambda: held(plan(), trial(plan()), issued=Issued(ready=False, not_after=NOW)),
     ],
     ids=[
         "surge stops nothing before its time",
@@ -75,13 +84,44 @@ def test_a_new_template_waits_before_a_pod_that_serves_is_stopped_for_it() -> No
         "a first start",
         "let through before",
         "no pod",
-        "no pod that serves",
+        "no pod that ever served",
         "a stranger's pod",
         "tried and good",
+        "tried and good, where a command is looked for first",
+        "tried and good, and a certificate is there",
     ],
 )
 def test_nothing_is_held_back_without_need(let_through: Any) -> None:
     assert let_through() is None
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [
+        pod(ready=False),
+        pod(ready=False, containers=(container(container_id="", running=False, exit_code=137, restarts=1),)),
+    ],
+    ids=["its probe missed", "it starts again"],
+)
+def test_a_pod_that_is_not_ready_for_a_moment_lets_no_template_through_that_would_fail(serving: ObservedPod) -> None:
+    waits = held(plan(), trial(plan(), delivery=REFUSED, containers=()), serving=(serving,))
+    assert waits is not None
+    assert waits.progressing.reason == "PreflightFailed"
+
+
+def test_a_template_waits_for_the_certificate_that_its_pods_mount() -> None:
+    waits = held(plan(), trial(plan()), issued=Issued(ready=False, message='Issuing: issuer "no" not found'))
+    assert waits is not None
+    assert (waits.progressing.status, waits.progressing.reason) == ("True", "Preflight")
+    assert 'issuer "no" not found' in waits.progressing.message
+
+
+def test_a_quota_that_refuses_the_pod_of_the_trial_is_told() -> None:
+    name = preflight(plan())["metadata"]["name"]
+    waits = held(plan(), refused={name: "exceeded quota: pods", "another": "of an older trial"})
+    assert waits is not None
+    assert waits.progressing.reason == "PreflightFailed"
+    assert "exceeded quota: pods" in waits.progressing.message
 
 
 REFUSED = Report(reason=Reason.SOURCE_NOT_FOUND, message="models/absent.onnx: No such file or directory")

@@ -52,9 +52,25 @@ def test_the_most_overdue_goes_first_and_no_more_than_the_limit_at_once() -> Non
         turns.touch(key, now)
 
     assert [key for key, _ in turns.take(10.0)] == ["a", "b"]
-    assert turns.idle_seconds(10.0) == inf
+    assert turns.idle_seconds(10.0) == 5.0
     turns.finish("a", 11.0, wait=100.0)
     assert [key for key, _ in turns.take(11.0)] == ["c"]
+
+
+def test_turns_that_wait_for_slow_answers_make_room_though_not_without_end() -> None:
+    turns = Schedule[int](limit=2, spacing=5.0, settle=0.0, patience=5.0)
+    for key in range(40):
+        turns.touch(key, 0.0)
+
+    assert [key for key, _ in turns.take(0.0)] == [0, 1]
+    assert turns.take(4.9) == []
+    assert turns.idle_seconds(4.5) == 0.5, "nobody has to end for the next to start"
+    assert [key for key, _ in turns.take(5.0)] == [2, 3]
+    for now in range(10, 100, 5):
+        turns.take(float(now))
+    assert turns.idle_seconds(1000.0) == inf
+    turns.finish(0, 1000.0, wait=inf)
+    assert [key for key, _ in turns.take(1000.0)] == [18], "18 at once were the most"
 
 
 def test_a_finished_key_waits_as_long_as_it_asked_for() -> None:

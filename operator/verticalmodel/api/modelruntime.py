@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
+from verticalmodel.api import names
 from verticalmodel.api.schema import (
     KindInfo,
     Object,
@@ -24,6 +25,10 @@ Text = Annotated[str, StringConstraints(max_length=4096)]
 _SEGMENT = r"/(\.{0,2}[A-Za-z0-9_-][A-Za-z0-9_.-]*|\.{3}[A-Za-z0-9_.-]*)"
 HttpPath = Annotated[str, StringConstraints(pattern=rf"^(({_SEGMENT})+/?|/)$", max_length=253)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=253)]
+
+# All containers of a pod share its addresses.
+GUARD_PORTS = (names.GUARD_PORT, names.DRAIN_PORT)
+_GUARD_PORTS = " and ".join(str(port) for port in GUARD_PORTS)
 
 # Set by the operator in every server container; a runtime refers to them as $(MODEL_NAME) and so on.
 RESERVED_ENV = ("MODEL_NAME", "MODEL_PATH", "SERVER_PORT", "CPU_LIMIT")
@@ -115,7 +120,7 @@ class ModelRuntimeSpec(Object):
         default=8080,
         ge=1024,
         le=65535,
-        description="Port the server listens on, on 127.0.0.1 only; never 8443 or 8444, the guard's.",
+        description=f"Port the server listens on, on 127.0.0.1 only; never {_GUARD_PORTS}, which are the guard's.",
     )
     protocol: Literal["open-inference-v2", "openai", "Custom"] = Field(
         default="open-inference-v2",
@@ -157,8 +162,8 @@ class ModelRuntimeSpec(Object):
                 fieldPath=".routes",
             ),
             cel(
-                "!(self.port in [8443, 8444])",
-                "ports 8443 and 8444 belong to the guard; choose another",
+                f"!(self.port in {list(GUARD_PORTS)})",
+                f"ports {_GUARD_PORTS} belong to the guard; choose another",
                 fieldPath=".port",
             ),
             cel(
@@ -168,6 +173,14 @@ class ModelRuntimeSpec(Object):
             ),
         )
     }
+
+    @field_validator("port")
+    @classmethod
+    def _not_the_guards(cls, port: int) -> int:
+        """An object of an older kind's rules may be stored with one."""
+        if port in GUARD_PORTS:
+            raise ValueError(f"ports {_GUARD_PORTS} belong to the guard")
+        return port
 
 
 class ClusterMeta(Object):

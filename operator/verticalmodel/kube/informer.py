@@ -10,8 +10,10 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Any, Generic, NoReturn, TypeVar
 
+from pydantic import ValidationError
+
 from verticalmodel.kube.backoff import Backoff
-from verticalmodel.kube.errors import ApiError, Gone, Unreachable
+from verticalmodel.kube.errors import ApiError, Forbidden, Gone, NotFound, Unreachable
 from verticalmodel.kube.reader import Labels, Reader
 from verticalmodel.kube.resources import Key, Resource, key_of
 
@@ -57,8 +59,8 @@ class Informer(Generic[V]):
         self.resource = resource
         self.synced = asyncio.Event()
         """Set once the first list is in the cache; stays set."""
-        self.tried = asyncio.Event()
-        """Set once a first list has come to an end, good or bad; stays set."""
+        self.answered = asyncio.Event()
+        """Set once the first list is in the cache, or was refused or not found; stays set. No answer is no news."""
         self._client = client
         self._project = project
         self._namespace = namespace
@@ -72,6 +74,7 @@ class Informer(Generic[V]):
         self._page = page
         self._backoff = backoff
         self._cache: dict[Key, V] = {}
+        self._unreadable: dict[Key, str] = {}
         self._groups: dict[Hashable, dict[Key, V]] = {}
         self._version = ""
         self._listed_at = 0.0
@@ -86,6 +89,10 @@ class Informer(Generic[V]):
     def get(self, key: Key) -> V | None:
         """The value of one object, None where there is none."""
         return self._cache.get(key)
+
+    def unreadable(self, key: Key) -> str | None:
+        """The fields for which an object is left out that is not what its kind promises; None where it is not."""
+        return self._unreadable.get(key)
 
     @property
     def values(self) -> Mapping[Key, V]:
@@ -118,7 +125,8 @@ class Informer(Generic[V]):
                 failures += 1
             except ApiError as error:
                 failures += 1
-                self.tried.set()
+                if isinstance(error, Forbidden | NotFound):
+                    self.answered.set()
                 _log.warning(
                     "informer waits for the API server",
                     extra={"resource": self.resource.plural, "failures": failures, "error": str(error)},
@@ -157,12 +165,13 @@ class Informer(Generic[V]):
                     key = key_of(obj)
                     seen.add(key)
                     self._put(key, self._value(key, obj))
+        self._unreadable = {key: why for key, why in self._unreadable.items() if key in seen}
         for key in [key for key in self._cache if key not in seen]:
             self._put(key, None)
         self._version = version
         self._listed_at = monotonic()
         self.synced.set()
-        self.tried.set()
+        self.answered.set()
 
     async def _watch(self) -> bool:
         """Follow one stream to its end; False where it ended suspiciously soon."""
@@ -184,6 +193,8 @@ class Informer(Generic[V]):
                     self._version = obj["metadata"]["resourceVersion"]
                     if kind != "BOOKMARK":
                         key = key_of(obj)
+                        if kind == "DELETED":
+                            self._unreadable.pop(key, None)
                         self._put(key, None if kind == "DELETED" else self._value(key, obj))
         except TimeoutError:
             if not age.expired():
@@ -198,14 +209,17 @@ class Informer(Generic[V]):
 
     def _value(self, key: Key, obj: dict[str, Any]) -> V | None:
         try:
-            return self._project(obj)
+            value = self._project(obj)
         except ValueError as error:
+            self._unreadable[key] = _fields_of(error)
             # The kind of the error only: its text may quote the object.
             _log.warning(
                 "object left out of the cache: it is not what its kind promises",
                 extra={"resource": self.resource.plural, "object": str(key), "error": type(error).__name__},
             )
             return None
+        self._unreadable.pop(key, None)
+        return value
 
     def _put(self, key: Key, new: V | None) -> None:
         old = self._cache.get(key)
@@ -230,3 +244,10 @@ class Informer(Generic[V]):
                 del self._groups[before]
         if after is not None and new is not None:
             self._groups.setdefault(after, {})[key] = new
+
+
+def _fields_of(error: ValueError) -> str:
+    """Where it is wrong, without a value of it."""
+    if not isinstance(error, ValidationError):
+        return "a field"
+    return ", ".join(sorted({".".join(str(part) for part in one["loc"]) for one in error.errors()}))

@@ -8,7 +8,7 @@ from verticalmodel.plan import Plan
 from verticalmodel.render.certificate import certificate
 from verticalmodel.render.deployment import deployment
 from verticalmodel.render.network_policy import network_policy
-from verticalmodel.render.pin import Pinned, controller_revision, guard_config_map
+from verticalmodel.render.pin import Pinned, controller_revision, egress, guard_config_map
 from verticalmodel.render.pod_disruption_budget import pod_disruption_budget
 from verticalmodel.render.resource_claim_template import resource_claim_template
 from verticalmodel.render.route import route
@@ -24,7 +24,7 @@ def children(plan: Plan, pinned: Pinned) -> tuple[dict[str, Any], ...]:
     budget, way, issued = pod_disruption_budget(plan), route(plan), certificate(plan)
     return (
         service_account(plan),
-        network_policy(plan),
+        network_policy(plan, egress(plan, pinned)),
         guard_config_map(plan, pinned),
         controller_revision(plan, pinned),
         *([resource_claim_template(plan.owner, pinned.pin.claim)] if pinned.pin.claim is not None else []),

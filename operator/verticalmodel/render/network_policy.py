@@ -6,6 +6,7 @@ remote source brings DNS and the peers that the user names; the cloud's metadata
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
@@ -33,15 +34,15 @@ def preflight_policy(plan: Plan) -> dict[str, Any]:
         "spec": {
             "podSelector": {"matchLabels": {names.LABEL_PREFLIGHT_OF: plan.owner.name}},
             "policyTypes": ["Ingress", "Egress"],
-            **({"egress": _egress(plan)} if plan.source.egress else {}),
+            **_egress(plan.source.egress),
         },
     }
 
 
-def network_policy(plan: Plan) -> dict[str, Any]:
+def network_policy(plan: Plan, source: Sequence[EgressPeer]) -> dict[str, Any]:
     """Ingress to the guard from the prober, the granted namespaces and an exposed model's ingress controller.
 
-    Egress to the remote source.
+    Egress to the remote source of the template in force.
     """
     prober = {
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": plan.platform.system_namespace}},
@@ -60,7 +61,7 @@ def network_policy(plan: Plan) -> dict[str, Any]:
                     "ports": [{"port": names.GUARD_PORT, "protocol": "TCP"}],
                 }
             ],
-            **({"egress": _egress(plan)} if plan.source.egress else {}),
+            **_egress(source),
         },
     }
 
@@ -73,11 +74,13 @@ def _ingress_controller(plan: Plan) -> list[dict[str, Any]]:
     return [*pods, *({"ipBlock": {"cidr": cidr}} for cidr in source.cidrs)]
 
 
-def _egress(plan: Plan) -> list[dict[str, Any]]:
+def _egress(source: Sequence[EgressPeer]) -> dict[str, Any]:
+    if not source:
+        return {}
     cluster_dns = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
     resolve = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
-    to_source = ({"to": [_peer(one)], "ports": [{"port": one.port, "protocol": "TCP"}]} for one in plan.source.egress)
-    return [{"to": [cluster_dns], "ports": resolve}, *to_source]
+    to_source = ({"to": [_peer(one)], "ports": [{"port": one.port, "protocol": "TCP"}]} for one in source)
+    return {"egress": [{"to": [cluster_dns], "ports": resolve}, *to_source]}
 
 
 def _peer(peer: EgressPeer) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from verticalmodel.api import names
 from verticalmodel.api.schema import parse_quantity
+from verticalmodel.api.source import EgressPeer
 from verticalmodel.evidence import sha256_of
 from verticalmodel.facts import Pin
 from verticalmodel.plan import Plan
@@ -56,13 +57,19 @@ def pin(plan: Plan, newest: Pin | None) -> Pinned:
     extras = {"name": guard_config, "data": files}
     name = names.child_name(plan.owner.name, f"{ROLE_TEMPLATE}/{plan.pin_key}/{sha256_of(fresh)}")
     revision = newest.revision + 1 if newest else 1
-    kept = Pin(name, plan.pin_key, revision, fresh, extras, claim)
+    kept = Pin(name, plan.pin_key, revision, fresh, extras, claim, [peer.wire() for peer in plan.source.egress])
     return Pinned(kept, template_digest(fresh), update_pending=False)
 
 
 def kept(stored: Pin) -> Pinned:
     """The template that was let through last, while a newer one waits."""
     return Pinned(stored, template_digest(stored.template), update_pending=False)
+
+
+def egress(plan: Plan, pinned: Pinned) -> tuple[EgressPeer, ...]:
+    """Where the pods of this template get their parameters from."""
+    stored = pinned.pin.egress
+    return plan.source.egress if stored is None else tuple(EgressPeer.model_validate(peer) for peer in stored)
 
 
 def template_digest(template: Mapping[str, Any]) -> str:
@@ -87,6 +94,7 @@ def controller_revision(plan: Plan, pinned: Pinned) -> dict[str, Any]:
             "template": kept.template,
             "guard": kept.extras,
             **({"claim": kept.claim} if kept.claim is not None else {}),
+            **({"egress": kept.egress} if kept.egress is not None else {}),
         },
     }
 

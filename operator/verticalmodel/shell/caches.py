@@ -164,6 +164,10 @@ class Caches:
         for key, revision in self.revisions.group((namespace, model)).items():
             yield resources.CONTROLLER_REVISIONS, key, revision.child
 
+    def tries(self, namespace: str, model: str) -> bool:
+        """Whether a pod of a pre-flight of the model is there."""
+        return bool(self.preflights.group((namespace, model)))
+
     def saw(self, resource: Resource, obj: Mapping[str, Any]) -> None:
         """Remember the answer to a write: until the watch catches up, and its stamp for good."""
         key, made = resources.key_of(dict(obj)), projection.child(obj)

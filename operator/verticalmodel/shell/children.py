@@ -18,6 +18,7 @@ from verticalmodel.kube.errors import ApiError, Forbidden, Invalid
 from verticalmodel.kube.resources import Key, Resource
 from verticalmodel.ownership import body_of, has_additions, ownership, owns_all, removal_patch
 from verticalmodel.plan import Owner
+from verticalmodel.render.metadata import ROLE_PREFLIGHT
 from verticalmodel.shell.projection import Child
 
 _LOG = structlog.get_logger(__name__)
@@ -82,6 +83,9 @@ class Store(Protocol):
 
     def children_of(self, namespace: str, model: str) -> Iterable[tuple[Resource, Key, Child]]:
         """Every cached child that bears the model's label."""
+
+    def tries(self, namespace: str, model: str) -> bool:
+        """Whether a pod of a pre-flight of the model is there."""
 
     def saw(self, resource: Resource, obj: Mapping[str, Any]) -> None:
         """Remember the answer to a write: until the watch catches up, and its stamp for good."""
@@ -158,6 +162,13 @@ async def apply_children(
     return Counts(applied, await _prune(api, store, owner, wanted, settled=settled))
 
 
+async def end_preflights(api: ApiClient, store: Store, owner: Owner) -> None:
+    """Remove what tries templates of the model, as far as it may go by now. Raises ApiError."""
+    children = _in_reverse(store, owner)
+    others = {(resource, key.name) for resource, key, have in children if have.component != ROLE_PREFLIGHT}
+    await _prune(api, store, owner, others, settled=True)
+
+
 async def _apply(api: ApiClient, store: Store, resource: Resource, key: Key, manifest: Mapping[str, Any]) -> None:
     have = store.child(resource, key)
     if have is not None and has_additions(have.ownership, body_of(manifest)):
@@ -201,13 +212,26 @@ async def _prune(
     api: ApiClient, store: Store, owner: Owner, wanted: set[tuple[Resource, str]], *, settled: bool
 ) -> int:
     removed = 0
-    for resource, key, have in list(store.children_of(owner.namespace, owner.name)):
+    for resource, key, have in _in_reverse(store, owner):
         kept_for_old_pods = resource in _KEPT_FOR_OLD_PODS and not settled
-        if have.owner_uid != owner.uid or have.deleting or (resource, key.name) in wanted or kept_for_old_pods:
+        if (resource, key.name) in wanted or kept_for_old_pods or _confines_a_trial(store, owner, resource, have):
             continue
         removed += await api.delete(resource, key, uid=have.uid)
         _LOG.info("pruned", kind=resource.kind, name=key.name, namespace=key.namespace)
     return removed
+
+
+def _in_reverse(store: Store, owner: Owner) -> list[tuple[Resource, Key, Child]]:
+    """The children that are there, what confines pods after what makes them."""
+    order = list(BY_KIND.values())
+    ours = (one for one in store.children_of(owner.namespace, owner.name) if one[2].owner_uid == owner.uid)
+    return sorted((one for one in ours if not one[2].deleting), key=lambda one: order.index(one[0]), reverse=True)
+
+
+def _confines_a_trial(store: Store, owner: Owner, resource: Resource, have: Child) -> bool:
+    """A pre-flight's pod outlives its Deployment by a moment, and has its NetworkPolicy to the end."""
+    policy = resource is resources.NETWORK_POLICIES and have.component == ROLE_PREFLIGHT
+    return policy and store.tries(owner.namespace, owner.name)
 
 
 __all__ = [
@@ -220,5 +244,6 @@ __all__ = [
     "action",
     "any_missing",
     "apply_children",
+    "end_preflights",
     "hashed",
 ]

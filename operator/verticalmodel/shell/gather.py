@@ -24,19 +24,24 @@ from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import ApiError, Forbidden
 from verticalmodel.kube.informer import Informer
 from verticalmodel.kube.resources import Key
-from verticalmodel.plan import asks_for_volume, claim_of
+from verticalmodel.plan import Plan, asks_for_volume, claim_of
+from verticalmodel.preflight import Trials
+from verticalmodel.render.metadata import ROLE_PREFLIGHT
 from verticalmodel.render.route import INGRESS, INGRESS_ROUTE_TCP
 from verticalmodel.shell.caches import OURS, Caches
 from verticalmodel.shell.projection import Pod, read_evidence
 from verticalmodel.shell.routes import routed_class
+from verticalmodel.shell.serving_certificates import asked
 from verticalmodel.user_namespaces import id_mapped
 
 
 async def facts(api: ApiClient, caches: Caches, platform: Platform, model: VerticalModel) -> Facts:
     """What this cluster offers to one model. Raises ApiError."""
+    runtime = Key("", model.spec.runtime.name)
     known = Facts(
         platform=platform,
-        runtime=caches.runtimes.get(Key("", model.spec.runtime.name)),
+        runtime=caches.runtimes.get(runtime),
+        runtime_broken=caches.runtimes.unreadable(runtime),
         standard=caches.standards.get(Key("", model.spec.standard.name)),
         pin=_newest_pin(caches, model),
         occupied=await _occupied(api, caches, model),
@@ -58,7 +63,9 @@ async def looked_into(api: ApiClient, caches: Caches, seen: Observed) -> Observe
     """
     with suppress(ApiError):
         claim = await _claim(api, seen) if any(pod.unscheduled for pod in seen.pods) else None
-        return replace(seen, claim=claim, pods_refused=await _pods_refused(api, caches, seen.model))
+        model = seen.model.metadata
+        refused = await _refused(api, caches, (model.namespace, model.name), preflight=False)
+        return replace(seen, claim=claim, pods_refused=next(iter(refused.values()), ""))
     return seen
 
 
@@ -70,15 +77,28 @@ async def _claim(api: ApiClient, seen: Observed) -> ObservedClaim | None:
     return ObservedClaim(name, (found.get("status") or {}).get("phase") or "Pending" if found else "")
 
 
-async def _pods_refused(api: ApiClient, caches: Caches, model: VerticalModel) -> str:
-    """The Deployment's ReplicaFailure; its body is read only where its metadata tells that there is one."""
-    for resource, key, child in caches.children_of(model.metadata.namespace, model.metadata.name):
-        if resource is not resources.DEPLOYMENTS or not child.has_condition("ReplicaFailure"):
+async def trials(api: ApiClient, caches: Caches, planned: Plan) -> Trials:
+    """What came of the model's pre-flights so far. Raises ApiError."""
+    space, name = planned.owner.namespace, planned.owner.name
+    refused = await _refused(api, caches, (space, name), preflight=True)
+    return Trials(_pods(caches.preflights, (space, name)), refused, await asked(api, planned))
+
+
+async def _refused(api: ApiClient, caches: Caches, model: tuple[str, str], *, preflight: bool) -> dict[str, str]:
+    """ReplicaFailure of the model's Deployments, its own or its pre-flights', by name.
+
+    A body is read only where its metadata tells that there is one.
+    """
+    found = {}
+    for resource, key, child in list(caches.children_of(*model)):
+        wanted = resource is resources.DEPLOYMENTS and (child.component == ROLE_PREFLIGHT) == preflight
+        if not wanted or not child.has_condition("ReplicaFailure"):
             continue
         live = await api.find(resource, key) or {}
         said = (live.get("status") or {}).get("conditions") or ()
-        return next((str(one.get("message", ""))[:700] for one in said if _failed_replicas(one)), "")
-    return ""
+        for one in filter(_failed_replicas, said):
+            found[key.name] = str(one.get("message", ""))[:700]
+    return found
 
 
 def _failed_replicas(condition: Mapping[str, str]) -> bool:
@@ -98,11 +118,6 @@ def observed(caches: Caches, model: VerticalModel, now: datetime) -> Observed:
         evidence=tuple(read_evidence(packed) for _, packed in caches.evidence.group(group).values()),
         now=now,
     )
-
-
-def preflight_pods(caches: Caches, model: VerticalModel) -> tuple[ObservedPod, ...]:
-    """Pods of the model's pre-flights, of any template."""
-    return _pods(caches.preflights, (model.metadata.namespace, model.metadata.name))
 
 
 def _pods(known: Informer[Pod], group: tuple[str, str]) -> tuple[ObservedPod, ...]:

@@ -24,8 +24,7 @@ class Hosts:
     def saw(self, key: Key, body: Mapping[str, Any]) -> None:
         """Remember what a model asks for as its newest body shows it."""
         host = ((body.get("spec") or {}).get("exposure") or {}).get("host") or ""
-        has = ((body.get("status") or {}).get("certificate") or {}).get("host")
-        rank = (has != host, body["metadata"].get("creationTimestamp") or "")
+        rank = (not _serves_under(host, body.get("status") or {}), body["metadata"].get("creationTimestamp") or "")
         if host and self._by_host.get(host, {}).get(key) == rank:
             return
         self.forget(key)
@@ -46,8 +45,8 @@ class Hosts:
     def keeper(self, host: str) -> Key | None:
         """The model that keeps the host.
 
-        The one whose status names a certificate for it, so that nobody takes a host that is in use by asking with an
-        older object; else the one created first, of the same second the first by namespace and name.
+        The one whose status names a certificate or a route for it, so that nobody takes a host that is in use by asking
+        with an older object; else the one created first, of the same second the first by namespace and name.
         """
         asking = self._by_host.get(host, {})
         return min(asking, key=lambda key: (asking[key], key)) if asking else None
@@ -59,3 +58,8 @@ class Hosts:
     def _tell(self, host: str) -> None:
         for key in self._by_host.get(host, {}):
             self._wake(key)
+
+
+def _serves_under(host: str, status: Mapping[str, Any]) -> bool:
+    """Either is enough: cert-manager's certificate may be gone for a while that the route outlives."""
+    return host == (status.get("certificate") or {}).get("host") or status.get("url") == f"https://{host}"

@@ -22,8 +22,9 @@ Informers = dict[Resource, Informer[Child]]
 class OptionalKind:
     """Keeps an informer in `informers` while the CRD of `resource` is there.
 
-    A kind that cannot be listed counts as not served, is tried again with back-off, and holds nobody up. `make` gives a
-    new informer; `on_change` runs when the kind comes (and is listed) or goes.
+    A kind that may not be listed counts as not served, is tried again with back-off, and holds nobody up. While the API
+    server gives no such answer, whether it is served is not known.
+    `make` gives a new informer; `on_change` runs when the kind comes (and is listed) or goes.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class OptionalKind:
         on_change: Callable[[], None],
     ) -> None:
         self.synced = asyncio.Event()
-        """Set once it is known whether the kind is served and, where it is, a first list was tried; stays set."""
+        """Set once it is known whether the kind is served and, where it is, its first list was answered; stays set."""
         self._resource = resource
         self._informers = informers
         self._make = make
@@ -59,7 +60,7 @@ class OptionalKind:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._definition.run())
-            await self._definition.tried.wait()
+            await self._definition.answered.wait()
             while True:
                 self._changed.clear()
                 if len(self._definition):
@@ -82,10 +83,10 @@ class OptionalKind:
             self._on_change()
 
     async def _listed(self, informer: Informer[Child]) -> None:
-        await informer.tried.wait()
+        await informer.answered.wait()
         self.synced.set()
         if not informer.synced.is_set():
-            _LOG.warning("kind cannot be listed, so it counts as not served", resource=self._resource.plural)
+            _LOG.warning("kind may not be listed, so it counts as not served", resource=self._resource.plural)
         await informer.synced.wait()
         self._on_change()
 

@@ -77,7 +77,7 @@ class Revision:
     def pin(self) -> Pin:
         """The pinned template."""
         name, key, data = self.packed.open()
-        return Pin(name, key, self.number, data["template"], data["guard"], data.get("claim"))
+        return Pin(name, key, self.number, data["template"], data["guard"], data.get("claim"), data.get("egress"))
 
 
 def version_of(obj: Mapping[str, Any]) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from verticalmodel import progress
 from verticalmodel.api.model_status import CertificateStatus, VerticalModelStatus
 from verticalmodel.api.verticalmodel import VerticalModel
-from verticalmodel.facts import Facts, Observed, ObservedPod, Platform
+from verticalmodel.facts import Facts, Observed, ObservedPod, Pin, Platform
 from verticalmodel.judge.judge import judge
 from verticalmodel.judge.merge import Seen, merge, next_look
 from verticalmodel.judge.ready import ready
@@ -34,11 +34,11 @@ from verticalmodel.render.service import url
 from verticalmodel.shell import gather
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
-from verticalmodel.shell.children import ChildRefused, Waiting, any_missing, apply_children
+from verticalmodel.shell.children import ChildRefused, Waiting, any_missing, apply_children, end_preflights
 from verticalmodel.shell.claim_retry import retry_claims
 from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.routes import standing, withdraw
-from verticalmodel.shell.serving_certificates import built_in, ensured, issued, renewal
+from verticalmodel.shell.serving_certificates import built_in, ensured, issued, outlives, renewal
 from verticalmodel.shell.status import write_status
 
 # Nothing tells when a policy or a quota changes.
@@ -127,22 +127,21 @@ class Reconciler:
             return Work(model.status.template_digest, model.status.certificate, progress.deleting())
         if isinstance(planned, Refusal):
             return await self._refused(model, facts)
-        pinned, seen = pin(planned, facts.pin), gather.observed(self._caches, model, self._clock())
+        seen, certificate = gather.observed(self._caches, model, self._clock()), model.status.certificate
         pods = tuple(pod for pod in seen.pods if pod.owned)
-        waits = hold(planned, pinned.pin, facts.pin, seen, gather.preflight_pods(self._caches, model))
-        if waits is not None and facts.pin is not None:
-            pinned = kept(facts.pin)
-        settled = all(pod.template_digest == pinned.digest for pod in pods)
-        # While a template waits, what serves has the certificate of the one before.
-        moved = settled and waits is None
         doubtful = not all(pod.ready for pod in pods)
-        certificate = model.status.certificate
         try:
-            certificate = await ensured(self._certificates, planned, certificate, doubtful=doubtful, settled=moved)
+            pinned, waits = await self._let_through(planned, facts.pin, seen)
+            # While a template waits, what serves has the certificate of the one before.
+            settled = waits is None and all(pod.template_digest == pinned.digest for pod in pods)
+            if not (waits and outlives(planned, certificate)):
+                certificate = await ensured(
+                    self._certificates, planned, certificate, doubtful=doubtful, settled=settled
+                )
             manifests = (*children(planned, pinned), *(waits.children if waits is not None else ()))
             await self._confirm(model, manifests)
             await apply_children(self._api, self._caches, planned.owner, manifests, settled=settled)
-            certificate, said = await issued(self._api, planned, certificate, settled=moved)
+            certificate, said = await issued(self._api, planned, certificate, settled=settled)
             retries = await retry_claims(self._api, planned.owner.namespace, pods, self._clock())
         except Waiting as reason:
             held = progress.waiting(str(reason))
@@ -160,12 +159,21 @@ class Reconciler:
         rollups = progress.until_issued(self._rollups(planned, pinned, pods, waits), planned, said)
         return Work(pinned.digest, certificate, rollups, looks)
 
+    async def _let_through(self, planned: Plan, stored: Pin | None, seen: Observed) -> tuple[Pinned, Held | None]:
+        """The template to make pods of, and the newer one that waits. Raises ApiError."""
+        pinned = pin(planned, stored)
+        if stored is None or pinned.pin == stored:
+            return pinned, None
+        waits = hold(planned, pinned.pin, stored, seen, await gather.trials(self._api, self._caches, planned))
+        return (pinned, None) if waits is None else (kept(stored), waits)
+
     async def _refused(self, model: VerticalModel, facts: Facts) -> Work:
         """What runs keeps running, under the template and with the names that it has, for as long as that takes."""
         certificate = model.status.certificate
         failure: ApiError | None = None
         try:
             await withdraw(self._api, self._caches, model, taken=bool(facts.host_keeper))
+            await end_preflights(self._api, self._caches, owner_of(model))
             if certificate is not None and built_in(certificate):
                 # A host that the model let go of, or that is another's, is in no certificate any more.
                 asked = model.spec.exposure is not None and model.spec.exposure.host == certificate.host

@@ -14,7 +14,7 @@ from verticalmodel.serving_certificate import Issued, read
 from verticalmodel.shell.certificates import Certificates
 from verticalmodel.shell.issuer import renew_after
 
-__all__ = ["built_in", "ensured", "issued", "renewal"]
+__all__ = ["asked", "built_in", "ensured", "issued", "outlives", "renewal"]
 
 
 def built_in(known: CertificateStatus | None) -> bool:
@@ -29,6 +29,11 @@ def renewal(known: CertificateStatus | None, now: datetime) -> tuple[float, ...]
     return ((renew_after(known.not_after) - now).total_seconds(),)
 
 
+def outlives(planned: Plan, known: CertificateStatus | None) -> bool:
+    """Whether what serves has cert-manager's certificate while the plan asks the built-in authority for one."""
+    return planned.issuer is None and known is not None and not built_in(known)
+
+
 async def ensured(
     certificates: Certificates, planned: Plan, known: CertificateStatus | None, *, doubtful: bool, settled: bool
 ) -> CertificateStatus | None:
@@ -41,6 +46,15 @@ async def ensured(
     return await certificates.ensure(planned.owner, known, host=_host(planned), doubtful=doubtful)
 
 
+async def asked(api: ApiClient, planned: Plan) -> Issued | None:
+    """What cert-manager says of the certificate; None where the built-in authority signs. Raises ApiError."""
+    if planned.issuer is None:
+        return None
+    return read(
+        await api.find(resources.CERTIFICATES, Key(planned.owner.namespace, certificate_name(planned.owner.name)))
+    )
+
+
 async def issued(
     api: ApiClient, planned: Plan, known: CertificateStatus | None, *, settled: bool
 ) -> tuple[CertificateStatus | None, Issued | None]:
@@ -48,10 +62,9 @@ async def issued(
 
     Its fingerprint stays empty: the Secret is not ours to read, and the prober sees what is served.
     """
-    if planned.issuer is None:
+    found = await asked(api, planned)
+    if found is None:
         return known, None
-    key = Key(planned.owner.namespace, certificate_name(planned.owner.name))
-    found = read(await api.find(resources.CERTIFICATES, key))
     if built_in(known) and not settled:
         return known, found
     if found.not_after is None:

@@ -16,6 +16,7 @@ from verticalmodel.kube.resources import (
     DEPLOYMENTS,
     NETWORK_POLICIES,
     PODS,
+    REPLICA_SETS,
     SERVICES,
     Key,
     Resource,
@@ -24,7 +25,7 @@ from verticalmodel.kube.resources import (
 
 pytestmark = pytest.mark.apiserver
 
-PODS_POLICY, MANAGER_POLICY = "model-pods", "field-manager"
+PODS_POLICY, MANAGER_POLICY, WORKLOADS_POLICY = "model-pods", "field-manager", "model-workloads"
 LABELS = {names.LABEL_MODEL: "m", names.LABEL_COMPONENT: "server"}
 
 
@@ -60,6 +61,35 @@ async def test_only_the_replica_set_controller_makes_a_models_pod(
     for somebody in (tenant, cast.admin):
         words = await denied_by(PODS_POLICY, somebody.create(PODS, model_pod(namespace)))
         assert "made by its model's Deployment and by nobody else" in words
+
+
+@pytest.mark.parametrize("label", [names.LABEL_PREFLIGHT, names.LABEL_PREFLIGHT_OF])
+async def test_nobody_makes_a_pod_that_passes_for_a_pre_flights(tenant: ApiClient, namespace: str, label: str) -> None:
+    forged: dict[str, Any] = model_pod(namespace)
+    forged["metadata"]["labels"] = {label: "m"}
+    assert "/preflight or /preflight-of" in await denied_by(PODS_POLICY, tenant.create(PODS, forged))
+
+
+@pytest.mark.parametrize("label", [names.LABEL_MODEL, names.LABEL_PREFLIGHT, names.LABEL_PREFLIGHT_OF])
+async def test_no_workload_of_anybody_else_asks_for_pods_with_a_models_labels(
+    cast: Cast, tenant: ApiClient, namespace: str, label: str
+) -> None:
+    def workload(kind: str, name: str, labels: dict[str, str]) -> dict[str, Any]:
+        template = {"metadata": {"labels": {"app": "x", **labels}}, "spec": pod_spec()}
+        spec = {"replicas": 0, "selector": {"matchLabels": {"app": "x"}}, "template": template}
+        meta = {"name": name, "namespace": namespace}
+        return {"apiVersion": "apps/v1", "kind": kind, "metadata": meta, "spec": spec}
+
+    for somebody in (tenant, cast.admin):
+        for resource in (DEPLOYMENTS, REPLICA_SETS):
+            words = await denied_by(
+                WORKLOADS_POLICY, somebody.create(resource, workload(resource.kind, "forged", {label: "m"}))
+            )
+            assert "only the operator's own Deployment asks for them" in words
+    own = workload("Deployment", "own", {})
+    await tenant.create(DEPLOYMENTS, own)
+    taken_on = {"spec": {"template": {"metadata": {"labels": {label: "m"}}}}}
+    await denied_by(WORKLOADS_POLICY, tenant.patch_merge(DEPLOYMENTS, key_of(own), taken_on))
 
 
 async def test_no_pod_takes_on_or_gives_up_a_models_labels(
