@@ -1,6 +1,7 @@
 """Installs the operator from the plain manifests, with the images built here, into the cluster of a kubeconfig.
 
-Usage: installation.py [--kubeconfig FILE]
+hack/install [--kubeconfig FILE]     what KUBECONFIG names, else ~/.kube/config
+hack/install --show MANIFEST         print a manifest of manifests/ that names images `:dev` with those built here
 """
 
 from __future__ import annotations
@@ -76,12 +77,19 @@ def install(kubeconfig: Path, references: Mapping[str, str]) -> None:
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="hack/install", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--kubeconfig", type=Path, default=Path(os.environ.get("KUBECONFIG", Path.home() / ".kube/config"))
     )
+    parser.add_argument("--show", type=Path, metavar="MANIFEST", help="print this manifest and install nothing")
     arguments = parser.parse_args()
-    install(arguments.kubeconfig, {name: image["reference"] for name, image in built_images().items()})
+    references = {name: image["reference"] for name, image in built_images().items()}
+    if arguments.show is not None:
+        sys.stdout.write(with_images(arguments.show.read_text(), references))
+        return 0
+    install(arguments.kubeconfig, references)
     return 0
 
 

@@ -51,6 +51,7 @@ def test_a_new_key_is_for_its_owner_alone_and_never_replaces_one(world: World) -
     again = vmodel("keygen", key)
 
     assert (again.exit_code, key.read_bytes(), key.stat().st_mode & 0o777) == (1, before, 0o600)
+    assert "is there already, and a key is never overwritten: name another file" in again.stderr
     assert len(before) == 32
 
 

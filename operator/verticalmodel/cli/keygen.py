@@ -23,6 +23,8 @@ def command(file: Path) -> None:
       kubectl create secret generic model-key --from-file=key=FILE
     """  # noqa: D301 (as in __main__)
     key = os.urandom(KEY_BYTES)
+    if file.exists():
+        raise click.ClickException(f"{file} is there already, and a key is never overwritten: name another file")
     with refusing():
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as out:
