@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -300,6 +303,17 @@ def test_good_probes_leave_no_lines_in_the_access_log(serving: Service) -> None:
     assert json.loads(logged[0])["status"] == 403
     good = [entry for entry in map(json.loads, serving.guard.lines) if entry.get("status") == 200]
     assert [entry["path"] for entry in good if "live" in entry["path"] or "ready" in entry["path"]] == []
+
+
+def test_a_probe_that_is_given_up_leaves_a_line(own_service: Service) -> None:
+    """As the kubelet gives up on a server that hangs: there is no answer to tell of, and that is what matters."""
+    os.kill(own_service.server.pid, signal.SIGSTOP)
+    try:
+        with closing(own_service.connect(timeout=1.0)) as impatient, pytest.raises(TimeoutError):
+            own_service.request("GET", "/healthz/ready", over=impatient)
+        until("it is logged", lambda: any('"status":0' in line for line in own_service.guard.lines))
+    finally:
+        os.kill(own_service.server.pid, signal.SIGCONT)
 
 
 def test_a_new_certificate_is_taken_without_failing_a_request(own_service: Service) -> None:

@@ -74,6 +74,8 @@ def access_log(served: Endpoints) -> Tree:
     """
     probes = sorted({LIVE_PATH, served.live_path, served.ready_path, *served.health})
     not_a_probe = [_other(":path", path) for path in probes]
+    # Envoy's status is 0 where who asked gave up before there was an answer.
+    not_good = [_status("GE", 400), _status("LE", 0)]
     fields = {
         "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%",
         "method": "%REQ(:METHOD)%",
@@ -91,9 +93,7 @@ def access_log(served: Endpoints) -> Tree:
     return {
         "name": "envoy.access_loggers.stdout",
         "filter": {
-            "or_filter": {
-                "filters": [_status("GE", 400), _other(":method", "GET"), {"and_filter": {"filters": not_a_probe}}]
-            }
+            "or_filter": {"filters": [*not_good, _other(":method", "GET"), {"and_filter": {"filters": not_a_probe}}]}
         },
         "typed_config": {
             "@type": f"{TYPES}extensions.access_loggers.stream.v3.StdoutAccessLog",
