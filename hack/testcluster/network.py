@@ -18,6 +18,8 @@ from testcluster.processes import run
 
 BRIDGE: Final = "br0"
 UPLINK: Final = "uplink"
+_OWN_PACKETS: Final = 96
+"""Number of the routing table for what a machine's own processes send."""
 
 
 def routed() -> list[ipaddress.IPv4Network]:
@@ -71,9 +73,12 @@ def _plug_in(port: str) -> list[str]:
 def _machine_side(layout: Layout, machine: Machine) -> list[str]:
     commands = [f"addr add {machine.address}/{layout.subnet.prefixlen} dev eth0", "link set eth0 up"]
     commands += [f"route add {peer.pods} via {peer.address}" for peer in layout.nodes if peer != machine]
-    # The routing decision comes before kube-proxy's translation: without a route for the Service range a host
-    # process gets "No route to host", and the unreachable default below would see to that.
-    commands += [f"route add {SERVICE_RANGE} dev eth0 src {machine.address}", "route add unreachable default"]
+    # What a host process sends is routed before kube-proxy translates it, so it needs a route for the Service range.
+    # What pods send must have none: kube-router accepts before kube-proxy could reject a Service without endpoints, and
+    # a packet that went out untranslated would leave a connection-tracking entry that swallows later ones for minutes.
+    commands += [f"rule add pref 100 iif lo to {SERVICE_RANGE} lookup {_OWN_PACKETS}"]
+    commands += [f"route add {SERVICE_RANGE} dev eth0 src {machine.address} table {_OWN_PACKETS}"]
+    commands += ["route add unreachable default"]
     return commands
 
 

@@ -16,6 +16,7 @@ from verticalmodel.facts import IngressController
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.connection import Connection
+from verticalmodel.kube.resources import Key
 
 __all__ = ["kinds", "namespace"]  # fixtures
 
@@ -151,3 +152,26 @@ async def test_a_refused_model_that_lets_go_of_its_host_has_it_in_no_certificate
     model = await world.settle(key)
     assert (condition(model, "Accepted")[1], "host" in model["status"]["certificate"]) == ("RuntimeNotFound", False)
     assert await routes(world) == []
+
+
+async def test_another_default_class_moves_no_route_that_stands(world: World) -> None:
+    async def default(name: str) -> None:
+        for one in ("traefik", "haproxy"):
+            annotation = {"ingressclass.kubernetes.io/is-default-class": "true" if one == name else None}
+            body = {"metadata": {"annotations": annotation}}
+            key = Key("", one)
+            await world.user.patch_merge(resources.INGRESS_CLASSES, key, body)
+            await until(lambda k=key, d=one == name: world.caches.ingress_classes.values[k].is_default == d)
+
+    hosts = [f"{name}.{world.namespace}.example.org" for name in ("first", "second")]
+    try:
+        await default("traefik")
+        first = await world.create("first", exposure={"host": hosts[0]})
+        await world.settle(first)
+        await default("haproxy")
+        second = await world.create("second", exposure={"host": hosts[1]})
+        for key in (first, second):
+            assert condition(await world.settle(key), "Accepted") == ("True", "Planned")
+        assert await routes(world) == [("Ingress", hosts[1]), ("IngressRouteTCP", hosts[0])]
+    finally:
+        await default("")

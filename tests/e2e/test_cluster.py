@@ -121,6 +121,21 @@ def test_a_claim_without_a_class_is_bound_and_written_to(api: Api, namespace: st
     assert api.request("GET", f"{collection('Pod', namespace)}/writer/log") == b"kept\n"
 
 
+def test_a_service_without_endpoints_refuses_at_once_and_leaves_no_trace(
+    cluster: Cluster, api: Api, namespace: str
+) -> None:
+    """A tracked connection that nobody translated would swallow later ones from its port, once there are endpoints."""
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": namespace}}
+    made = api.apply({**service, "spec": {"selector": {"app": "nobody"}, "ports": [{"port": 80}]}})
+    address = made["spec"]["clusterIP"]
+    api.apply(pod(namespace, "asks", f"nc -w 30 {address} 80", restartPolicy="Never"))
+    asked = await_pod(api, namespace, "asks", lambda p: p["status"]["phase"] == "Failed", "was refused")
+    assert "No route to host" in api.request("GET", f"{collection('Pod', namespace)}/asks/log").decode()
+    tracked = cluster.enter(asked["spec"]["nodeName"], ["conntrack", "-L", "--dst", address], mounts=False)
+    found = subprocess.run(tracked, capture_output=True, text=True, check=True, timeout=30)
+    assert found.stdout == ""
+
+
 def test_pod_security_and_admission_policies_are_in_force(api: Api, namespace: str) -> None:
     restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     api.patch(f"{collection('Namespace')}/{namespace}", restricted)
