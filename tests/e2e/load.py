@@ -20,7 +20,7 @@ ROW = json.loads((Path(__file__).parent / "data/breast_screening_heldout.json").
 
 # Each line on its standard input is a trust bundle, the end of the input its end.
 _CLIENT = """
-import asyncio, hashlib, json, os, ssl, sys, time
+import asyncio, hashlib, json, os, re, ssl, sys, time
 rate, host, row = int(os.environ["RATE"]), os.environ["HOST"], json.loads(os.environ["ROW"])
 body = json.dumps({"inputs": [{"name": "features", "datatype": "FP32", "shape": [1, len(row)], "data": row}]})
 request = (f"POST /v2/models/{os.environ['MODEL']}/infer HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n"
@@ -39,7 +39,8 @@ async def ask(number, context):
             shown[certificate] = time.time()
             stage[number] = "answer"
             writer.write(request)
-            answer = await reader.read()
+            answer = await reader.readuntil(b"\\r\\n\\r\\n")
+            answer += await reader.readexactly(int(re.search(rb"(?i)content-length: (\\d+)", answer)[1]))
             writer.close()
         if not answer.startswith(b"HTTP/1.1 200 ") or b'"outputs"' not in answer:
             raise ValueError(answer[:800].decode(errors="replace"))

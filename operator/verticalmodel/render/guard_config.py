@@ -186,6 +186,8 @@ def _http(served: Endpoints) -> Tree:
         "max_request_headers_kb": 16,
         "request_headers_timeout": "10s",
         "request_timeout": "60s",
+        # How long a connection outlives the answer that says that it closes; who reads to its end waits for that.
+        "drain_timeout": "1s",
         "stream_idle_timeout": f"{served.inference_seconds + 10}s",
         "common_http_protocol_options": {
             "idle_timeout": "60s",
