@@ -39,6 +39,10 @@ class Trials:
     """By name of the Deployment, what the API server said when it refused its pod."""
     issued: Issued | None = None
     """What cert-manager says of the serving certificate; None where the built-in authority signs."""
+    begun: frozenset[str] = frozenset()
+    """Names of their Deployments that stand."""
+    unread: str = ""
+    """Why refusals and the certificate could not be looked at; empty where they were."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +75,35 @@ def hold(plan: Plan, chosen: Pin, stored: Pin | None, seen: Observed, trials: Tr
 
     `stored` is the newest template that was let through.
     """
-    serves = any(pod.serving and pod.owned and _has_run(pod) for pod in seen.pods)
+    # Where it is no node's wish that a pod stops first, a node that comes back may make it one before the rollout ends.
+    stops = not plan.surge or (plan.gpus is not None and seen.model.spec.rollout.surge is None)
     new = stored is not None and stored != chosen
-    if not (new and serves and plan.replicas > 0 and plan.preflight and not plan.surge):
+    if not (new and stops and plan.replicas > 0 and plan.preflight):
         return None
     trial = preflight(plan)
+    name = trial["metadata"]["name"]
+    # Once it is being tried, the verdict outlives the pod that served: what replaces that pod would serve again.
+    if name not in trials.begun and not any(_has_served(pod) for pod in seen.pods):
+        return None
     digest = trial["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_DIGEST]
     alive = [pod for pod in trials.pods if pod.owned and pod.serving and pod.template_digest == digest]
-    if any(_good(pod) for pod in alive):
-        if trials.issued is None or trials.issued.not_after is not None:
-            return None
-        outcome = RUNNING, f"spec.certificate.issuerRef: there is no serving certificate yet: {trials.issued.message}"
+    if trials.unread:
+        outcome = RUNNING, f"it cannot be looked at: {trials.unread}"
+    elif not any(_good(pod) for pod in alive):
+        outcome = _outcome(seen, alive, trials.refused.get(name, ""))
+    elif trials.issued is None or (trials.issued.not_after or seen.now) > seen.now:
+        return None
     else:
-        outcome = _outcome(seen, alive, trials.refused.get(trial["metadata"]["name"], ""))
+        why = trials.issued.message or "the last one has expired"
+        outcome = RUNNING, f"spec.certificate.issuerRef: there is no serving certificate: {why}"
     return Held(*outcome, (preflight_policy(plan), trial))
 
 
-def _has_run(pod: ObservedPod) -> bool:
-    """Its server has run, so that it may serve: one that is not ready for a moment is no reason to hurry."""
+def _has_served(pod: ObservedPod) -> bool:
+    """It serves, or did and has missed a probe, or is on its way out: no reason to hurry."""
     servers = (one for one in pod.containers if one.name == names.CONTAINER_SERVER)
-    return pod.ready or any(one.container_id or one.exit_code is not None for one in servers)
+    there = pod.owned and pod.phase not in ("Succeeded", "Failed")
+    return there and (pod.ready or any(one.started for one in servers))
 
 
 def _good(pod: ObservedPod) -> bool:
@@ -108,7 +121,7 @@ def _pulled(container: ObservedContainer) -> bool:
 
 def _outcome(seen: Observed, alive: Sequence[ObservedPod], refused: str) -> tuple[str, str]:
     if not alive and refused:
-        return FAILED, f"the API server refuses the pod that tries it: {refused}"
+        return RUNNING, f"it cannot be tried, since the API server refuses the pod for it: {refused}"
     if not alive:
         return RUNNING, "the pod for it is not there yet"
     for pod in alive:

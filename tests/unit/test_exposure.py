@@ -231,7 +231,10 @@ def body(host: str = "", since: str = "2026-11-23T12:00:00Z", has: str = "", rou
     return {
         "metadata": {"creationTimestamp": since},
         "spec": {"exposure": {"host": host}} if host else {},
-        "status": {**({"certificate": {"host": has}} if has else {}), **({"url": routed} if routed else {})},
+        "status": {
+            **({"certificate": {"host": has, "issuer": "sha256:0"}} if has else {}),
+            **({"url": routed} if routed else {}),
+        },
     }
 
 
@@ -268,6 +271,16 @@ def test_a_host_stays_with_the_model_that_has_a_route_for_it_though_its_certific
     hosts.saw(A, body(HOST, "2026-11-23T12:00:01Z", routed=f"https://{HOST}"))
     hosts.saw(B, body(HOST, "2026-11-23T12:00:00Z", routed="https://y.b.svc"))
     assert hosts.keeper(HOST) == A
+
+
+def test_a_host_that_was_let_go_of_is_not_had_back_for_a_certificate_that_still_names_it() -> None:
+    """cert-manager's may name it for long: whoever serves under it meanwhile keeps it."""
+    hosts = Hosts(lambda _: None)
+    back = body(HOST, "2026-11-23T12:00:00Z", routed="https://z.a.svc")
+    back["status"]["certificate"] = {"host": HOST, "issuerRef": {"name": "hospital"}}
+    hosts.saw(A, back)
+    hosts.saw(B, body(HOST, "2026-11-23T12:00:01Z", routed=f"https://{HOST}"))
+    assert hosts.keeper(HOST) == B
 
 
 def test_who_else_asks_for_a_host_is_woken_when_one_comes_leaves_or_changes_it() -> None:

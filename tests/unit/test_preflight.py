@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import kubernetes.client
@@ -12,6 +13,7 @@ from unit.builders import NOW, container, pod
 from unit.test_plan import facts, model, planned
 from unit.test_render import GPU
 from verticalmodel.api import names
+from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.facts import Observed, ObservedPod, Pin
 from verticalmodel.plan import Plan, selector
 from verticalmodel.preflight import Held, Trials, hold
@@ -25,6 +27,7 @@ from verticalmodel.serving_certificate import Issued
 STORED = Pin("old", "another-key", 1, {"metadata": {}, "spec": {}})
 FOUND = Report(reason=Reason.FOUND)
 NEVER_RAN = container(container_id="", running=False, waiting_reason="PodInitializing")
+CRASHES = container(container_id="", running=False, exit_code=1, restarts=99, waiting_reason="CrashLoopBackOff")
 NO_COMMAND = container(container_id="", running=False, waiting_reason="CreateContainerError")
 PULLED = tuple(container(name, image_id="sha256:1", running=False, exit_code=128) for name in ("server", "guard"))
 
@@ -49,9 +52,10 @@ def held(
     *pods: ObservedPod,
     stored: Pin | None = STORED,
     serving: tuple[ObservedPod, ...] = (pod(),),
+    subject: VerticalModel | None = None,
     **trials: Any,
 ) -> Held | None:
-    seen = Observed(model=model(), standard=None, pods=serving, service=None, evidence=(), now=NOW)
+    seen = Observed(model=subject or model(), standard=None, pods=serving, service=None, evidence=(), now=NOW)
     return hold(plan, pin(plan, stored).pin, stored, seen, Trials(pods, **trials))
 
 
@@ -72,10 +76,12 @@ def test_a_new_template_waits_before_a_pod_that_serves_is_stopped_for_it() -> No
         lambda: held(plan(), stored=pin(plan(), None).pin),
         lambda: held(plan(), serving=()),
         lambda: held(plan(), serving=(pod(ready=False, containers=(NEVER_RAN,)),)),
+        lambda: held(plan(), serving=(pod(ready=False, containers=(CRASHES,)),)),
+        lambda: held(replace(planned(model(**GPU), facts()), surge=True), subject=model(rollout={"surge": True})),
         lambda: held(plan(), serving=(pod(owned=False),)),
         lambda: held(plan(), trial(plan())),
         lambda: held(plan(), trial(plan(), containers=(NO_COMMAND, PULLED[1]))),
-        lambda: held(plan(), trial(plan()), issued=Issued(ready=False, not_after=NOW)),
+        lambda: held(plan(), trial(plan()), issued=Issued(ready=False, not_after=NOW + timedelta(days=1))),
     ],
     ids=[
         "surge stops nothing before its time",
@@ -85,6 +91,8 @@ def test_a_new_template_waits_before_a_pod_that_serves_is_stopped_for_it() -> No
         "let through before",
         "no pod",
         "no pod that ever served",
+        "the way out of a crash loop",
+        "GPUs, and the user will have both at once",
         "a stranger's pod",
         "tried and good",
         "tried and good, where a command is looked for first",
@@ -98,18 +106,42 @@ def test_nothing_is_held_back_without_need(let_through: Any) -> None:
 @pytest.mark.parametrize(
     "serving",
     [
-        pod(ready=False),
-        pod(ready=False, containers=(container(container_id="", running=False, exit_code=137, restarts=1),)),
+        (pod(ready=False, containers=(container(started=True),)),),
+        (pod(deleting=True),),
+        (pod(ready=False, containers=(NEVER_RAN,)),),
+        (pod(phase="Failed", ready=False),),
+        (),
     ],
-    ids=["its probe missed", "it starts again"],
+    ids=["its probe missed", "it is drained", "another takes its place", "it was evicted", "none is there"],
 )
-def test_a_pod_that_is_not_ready_for_a_moment_lets_no_template_through_that_would_fail(serving: ObservedPod) -> None:
-    waits = held(plan(), trial(plan(), delivery=REFUSED, containers=()), serving=(serving,))
+def test_what_becomes_of_the_pod_that_serves_lets_no_template_through_that_would_fail(
+    serving: tuple[ObservedPod, ...],
+) -> None:
+    name = preflight(plan())["metadata"]["name"]
+    waits = held(plan(), trial(plan(), delivery=REFUSED, containers=()), serving=serving, begun=frozenset({name}))
     assert waits is not None
     assert waits.progressing.reason == "PreflightFailed"
 
 
+@pytest.mark.parametrize("serving", [pod(ready=False, containers=(container(started=True),)), pod(deleting=True)])
+def test_a_pod_that_served_a_moment_ago_has_a_new_template_tried(serving: ObservedPod) -> None:
+    assert held(plan(), serving=(serving,)) is not None
+
+
+def test_a_node_with_gpus_that_is_away_for_a_moment_lets_nothing_through_untried() -> None:
+    """Without one that fits, a rollout would surge; once it is back, it stops what serves."""
+    assert held(replace(planned(model(**GPU), facts()), surge=True)) is not None
+
+
+def test_while_nobody_can_be_asked_the_template_waits() -> None:
+    waits = held(plan(), trial(plan()), unread="no answer from the API server")
+    assert waits is not None
+    assert (waits.progressing.status, waits.progressing.reason) == ("True", "Preflight")
+    assert "no answer from the API server" in waits.progressing.message
+
+
 def test_a_template_waits_for_the_certificate_that_its_pods_mount() -> None:
+    assert held(plan(), trial(plan()), issued=Issued(ready=False, not_after=NOW)) is not None, "it has expired"
     waits = held(plan(), trial(plan()), issued=Issued(ready=False, message='Issuing: issuer "no" not found'))
     assert waits is not None
     assert (waits.progressing.status, waits.progressing.reason) == ("True", "Preflight")
@@ -120,7 +152,8 @@ def test_a_quota_that_refuses_the_pod_of_the_trial_is_told() -> None:
     name = preflight(plan())["metadata"]["name"]
     waits = held(plan(), refused={name: "exceeded quota: pods", "another": "of an older trial"})
     assert waits is not None
-    assert waits.progressing.reason == "PreflightFailed"
+    assert (waits.progressing.status, waits.progressing.reason) == ("True", "Preflight")
+    assert "it cannot be tried" in waits.progressing.message
     assert "exceeded quota: pods" in waits.progressing.message
 
 

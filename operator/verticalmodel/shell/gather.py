@@ -78,10 +78,20 @@ async def _claim(api: ApiClient, seen: Observed) -> ObservedClaim | None:
 
 
 async def trials(api: ApiClient, caches: Caches, planned: Plan) -> Trials:
-    """What came of the model's pre-flights so far. Raises ApiError."""
-    space, name = planned.owner.namespace, planned.owner.name
-    refused = await _refused(api, caches, (space, name), preflight=True)
-    return Trials(_pods(caches.preflights, (space, name)), refused, await asked(api, planned))
+    """What came of the model's pre-flights so far."""
+    owner = planned.owner
+    model = (owner.namespace, owner.name)
+    ours = (
+        one for one in caches.children_of(*model) if one[0] is resources.DEPLOYMENTS and one[2].owner_uid == owner.uid
+    )
+    begun = frozenset(key.name for _, key, child in ours if child.component == ROLE_PREFLIGHT and not child.deleting)
+    known = Trials(_pods(caches.preflights, model), begun=begun)
+    try:
+        refused = await _refused(api, caches, model, preflight=True)
+        return replace(known, refused=refused, issued=await asked(api, planned))
+    except ApiError as error:
+        # What serves must not go without repair and a new certificate for that.
+        return replace(known, unread=str(error))
 
 
 async def _refused(api: ApiClient, caches: Caches, model: tuple[str, str], *, preflight: bool) -> dict[str, str]:

@@ -61,5 +61,6 @@ class Hosts:
 
 
 def _serves_under(host: str, status: Mapping[str, Any]) -> bool:
-    """Either is enough: cert-manager's certificate may be gone for a while that the route outlives."""
-    return host == (status.get("certificate") or {}).get("host") or status.get("url") == f"https://{host}"
+    """A route for it stands, or the built-in authority signed it; what cert-manager signed may be long let go of."""
+    signed = status.get("certificate") or {}
+    return status.get("url") == f"https://{host}" or (bool(signed.get("issuer")) and signed.get("host") == host)

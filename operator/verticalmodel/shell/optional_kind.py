@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import structlog
@@ -15,6 +16,8 @@ from verticalmodel.shell.projection import Child
 
 __all__ = ["Informers", "OptionalKind"]
 
+_PATIENCE_SECONDS = 60.0
+
 _LOG = structlog.get_logger(__name__)
 Informers = dict[Resource, Informer[Child]]
 
@@ -23,7 +26,8 @@ class OptionalKind:
     """Keeps an informer in `informers` while the CRD of `resource` is there.
 
     A kind that may not be listed counts as not served, is tried again with back-off, and holds nobody up. While the API
-    server gives no such answer, whether it is served is not known.
+    server gives no such answer, whether it is served is not known; after a minute it counts as not served all the same,
+    so that one kind of somebody else's keeps no model waiting that has nothing to do with it.
     `make` gives a new informer; `on_change` runs when the kind comes (and is listed) or goes.
     """
 
@@ -60,7 +64,7 @@ class OptionalKind:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._definition.run())
-            await self._definition.answered.wait()
+            await _answered(self._definition)
             while True:
                 self._changed.clear()
                 if len(self._definition):
@@ -83,7 +87,7 @@ class OptionalKind:
             self._on_change()
 
     async def _listed(self, informer: Informer[Child]) -> None:
-        await informer.answered.wait()
+        await _answered(informer)
         self.synced.set()
         if not informer.synced.is_set():
             _LOG.warning("kind may not be listed, so it counts as not served", resource=self._resource.plural)
@@ -99,3 +103,9 @@ class OptionalKind:
 
     def _told(self, _key: Key, _old: str | None, _new: str | None) -> None:
         self._changed.set()
+
+
+async def _answered(informer: Informer[Any]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await informer.answered.wait()

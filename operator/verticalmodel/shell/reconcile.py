@@ -156,7 +156,8 @@ class Reconciler:
             held = progress.api_failed(str(error))
             return Work(model.status.template_digest, certificate, held, failure=error)
         looks = (*retries, *self._looks(planned, certificate, pods))
-        rollups = progress.until_issued(self._rollups(planned, pinned, pods, waits), planned, said)
+        # A pre-flight tells of the certificate itself where that is what its template waits for.
+        rollups = progress.until_issued(self._rollups(planned, pinned, pods, waits), planned, None if waits else said)
         return Work(pinned.digest, certificate, rollups, looks)
 
     async def _let_through(self, planned: Plan, stored: Pin | None, seen: Observed) -> tuple[Pinned, Held | None]:
@@ -173,12 +174,12 @@ class Reconciler:
         failure: ApiError | None = None
         try:
             await withdraw(self._api, self._caches, model, taken=bool(facts.host_keeper))
-            await end_preflights(self._api, self._caches, owner_of(model))
             if certificate is not None and built_in(certificate):
                 # A host that the model let go of, or that is another's, is in no certificate any more.
                 asked = model.spec.exposure is not None and model.spec.exposure.host == certificate.host
                 host = certificate.host if asked and not facts.host_keeper else None
                 certificate = await self._certificates.ensure(owner_of(model), certificate, host=host, doubtful=False)
+            await end_preflights(self._api, self._caches, owner_of(model))
         except NotLeader:
             raise
         except ApiError as error:

@@ -92,6 +92,28 @@ async def test_no_workload_of_anybody_else_asks_for_pods_with_a_models_labels(
     await denied_by(WORKLOADS_POLICY, tenant.patch_merge(DEPLOYMENTS, key_of(own), taken_on))
 
 
+async def test_nobody_makes_a_replica_set_of_a_model_his_own(
+    cast: Cast, operator: ApiClient, tenant: ApiClient, namespace: str
+) -> None:
+    """Let go of by its Deployment it would be nobody's to mend, and its pods would still be the model's."""
+    pod = await served(operator, cast.admin, namespace)
+    key = Key(namespace, pod["metadata"]["ownerReferences"][0]["name"])
+    live = await cast.admin.get(REPLICA_SETS, key)
+    image = {"containers": [{"name": live["spec"]["template"]["spec"]["containers"][0]["name"], "image": "evil:1"}]}
+    for change in (
+        {"metadata": {"ownerReferences": None}},
+        {"metadata": {"labels": dict.fromkeys(live["metadata"]["labels"])}},
+        {"spec": {"template": {"spec": image}}},
+    ):
+        words = await denied_by(WORKLOADS_POLICY, tenant.patch_merge(REPLICA_SETS, key, change))
+        assert "are the Deployment controller's" in words
+    await tenant.patch_merge(REPLICA_SETS, key, {"metadata": {"annotations": {"team": "radiology"}}})
+    await operator.delete(DEPLOYMENTS, key_of(child(DEPLOYMENTS, namespace)))
+    async with asyncio.timeout(30):
+        while (await cast.admin.list(PODS, namespace, labels=LABELS)).items:  # noqa: ASYNC110 - the controllers' pace
+            await asyncio.sleep(0.1)
+
+
 async def test_no_pod_takes_on_or_gives_up_a_models_labels(
     cast: Cast, operator: ApiClient, tenant: ApiClient, namespace: str
 ) -> None:
