@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "seal": ("seal", "Encrypt a model's files into a sealed artifact."),
     "inspect": ("inspect", "Show what an artifact is, and check it."),
     "unseal": ("unseal", "Verify a sealed artifact and decrypt it."),
+    "status": ("status", "Say how a model stands: what is broken first, and who must act."),
 }
 """Command -> its module here, its line in the help. Modules are imported only when called: `--help` stays quick."""
 
@@ -45,6 +46,10 @@ def cli() -> None:
       vmodel keygen model.key
       vmodel seal ./model --key model.key -o ./sealed
       vmodel inspect ./sealed --key model.key
+
+    \b
+    How a model stands, with the kubeconfig that kubectl uses:
+      vmodel status breast-screening -n radiology
 
     Exit status: 0 done, 1 refused (the reason is on standard error), 2 wrong usage.
     """  # noqa: D301 (click wants the control character: it keeps the lines as they are)

@@ -1,0 +1,198 @@
+"""What `vmodel status` says of a model: what is broken first, then what nobody knows, then what holds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from verticalmodel.api import conditions
+from verticalmodel.api.conditions import ClauseReason, Condition, Status
+from verticalmodel.api.operatingstandard import Clause, OperatingStandard
+from verticalmodel.api.verticalmodel import VerticalModel
+
+__all__ = ["ClauseLine", "Report", "as_json", "as_text", "report"]
+
+_WORK = (conditions.ACCEPTED, conditions.READY, conditions.PROGRESSING)
+"""What a model needs to serve at all, in the order in which one hangs on the other."""
+_RANK: Mapping[Status, int] = {"False": 0, "Unknown": 1, "True": 2}
+
+
+@dataclass(frozen=True)
+class ClauseLine:
+    """One clause as a reader may take it at this moment."""
+
+    id: int
+    condition: str
+    title: str
+    verdict: Status
+    """A True whose evidence has expired is Unknown, whatever is stored."""
+    reason: str
+    message: str
+    value: float | None
+    unit: str | None
+    comparator: str
+    limit: float | None
+    instance: str | None
+    valid_until: datetime | None
+    acts: str
+    """Who has to act where it is not True: `platform` or `model team`."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A model as it stands at a moment."""
+
+    namespace: str
+    name: str
+    url: str | None
+    work: tuple[Condition, ...]
+    """Accepted, Ready and Progressing, as far as they are stored."""
+    stale: bool
+    """The status belongs to an earlier spec."""
+    clauses: tuple[ClauseLine, ...]
+    """False first, then Unknown, then True, each by number."""
+    now: datetime
+
+    @property
+    def met(self) -> int:
+        """Clauses that are True now."""
+        return sum(line.verdict == "True" for line in self.clauses)
+
+    @property
+    def healthy(self) -> bool:
+        """It serves its present spec, and no clause is broken."""
+        serves = any(one.type == conditions.READY and one.status == "True" for one in self.work)
+        return serves and not self.stale and all(line.verdict != "False" for line in self.clauses)
+
+
+def report(model: VerticalModel, standard: OperatingStandard | None, now: datetime) -> Report:
+    """Read a model's stored status at `now`; titles, limits and who acts come from the standard, where there is one."""
+    known = {one.type: one for one in model.status.conditions}
+    clauses = {one.condition: one for one in standard.spec.clauses} if standard is not None else {}
+    lines = []
+    for one in model.status.clauses:
+        clause, said = clauses.get(one.condition), known.get(one.condition)
+        lapsed = one.verdict == "True" and one.valid_until is not None and one.valid_until <= now
+        lines.append(
+            ClauseLine(
+                id=one.id,
+                condition=one.condition,
+                title=clause.title if clause else "",
+                verdict="Unknown" if lapsed else one.verdict,
+                reason=ClauseReason.EVIDENCE_EXPIRED if lapsed else one.reason,
+                message="the operator or the prober has not renewed it" if lapsed else (said.message if said else ""),
+                value=one.value,
+                unit=one.unit,
+                comparator=clause.comparator if clause else "",
+                limit=one.limit,
+                instance=one.instance,
+                valid_until=one.valid_until,
+                acts=_acts(clause, one.reason),
+            )
+        )
+    return Report(
+        namespace=model.metadata.namespace,
+        name=model.metadata.name,
+        url=model.status.url,
+        work=tuple(known[kind] for kind in _WORK if kind in known),
+        stale=model.status.observed_generation != model.metadata.generation,
+        clauses=tuple(sorted(lines, key=lambda line: (_RANK[line.verdict], line.id))),
+        now=now,
+    )
+
+
+def _acts(clause: Clause | None, reason: str) -> str:
+    """What is measured of the platform, or not measured at all, no model team can mend."""
+    platform = clause is None or clause.scope == "Platform" or reason == ClauseReason.NOT_MEASURED
+    return "platform" if platform else "model team"
+
+
+def as_text(told: Report) -> str:
+    """The report for people."""
+    return "\n".join(_lines(told)) + "\n"
+
+
+def _lines(told: Report) -> Iterator[str]:
+    yield f"{told.namespace}/{told.name}  {told.url or 'has no address yet'}"
+    if told.stale:
+        yield "  the operator has not looked at the present spec yet: what follows is of an earlier one"
+    if not told.work:
+        yield "  no status yet: is the operator running? `kubectl get pods -n verticalmodel-system` says"
+    for one in told.work:
+        yield f"  {one.type:<12} {one.status:<8} {one.reason}{f': {one.message}' if one.message else ''}"
+    for verdict, group in groupby(told.clauses, key=lambda line: line.verdict):
+        lines = list(group)
+        yield ""
+        yield f"{_HEADINGS[verdict]} ({len(lines)} of {len(told.clauses)} clauses)"
+        yield from _unknown(lines) if verdict == "Unknown" else (_line(line, told.now) for line in lines)
+
+
+_HEADINGS: Mapping[Status, str] = {"False": "BROKEN", "Unknown": "UNKNOWN", "True": "MET"}
+_SIGNS = {"AtLeast": "at least", "AtMost": "at most", "Equals": "exactly"}
+
+
+def _line(line: ClauseLine, now: datetime) -> str:
+    words = [f"  {line.id:>3} {line.condition:<28}"]
+    if line.value is not None:
+        limit = f", {_SIGNS.get(line.comparator, 'limit')} {line.limit:g}" if line.limit is not None else ""
+        words.append(f"{line.value:g} {line.unit or ''}{limit}".rstrip())
+    if line.instance:
+        words.append(f"({line.instance})")
+    if line.valid_until is not None and line.verdict == "True":
+        words.append(f"until {line.valid_until.astimezone(UTC):%H:%M:%SZ}, {_span(line.valid_until, now)} from now")
+    text = " ".join(words).rstrip()
+    if line.verdict == "True":
+        return text
+    return f"{text}\n      {line.reason}: {line.message}\n      must act: {line.acts}"
+
+
+def _unknown(lines: Sequence[ClauseLine]) -> Iterator[str]:
+    """Those that nobody measures by their numbers; the others one by one, since each has a cause of its own."""
+    unmeasured = [line for line in lines if line.reason == ClauseReason.NOT_MEASURED]
+    for line in lines:
+        if line.reason != ClauseReason.NOT_MEASURED:
+            yield _line(line, line.valid_until or datetime.min.replace(tzinfo=UTC))
+    if unmeasured:
+        numbers = ", ".join(str(line.id) for line in unmeasured)
+        yield f"  not measured: {numbers}; `-o json` says of each what would measure it"
+
+
+def _span(until: datetime, now: datetime) -> str:
+    seconds = max(int((until - now).total_seconds()), 0)
+    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+
+
+def as_json(told: Report) -> dict[str, Any]:
+    """The report for programs: stable names, times in RFC 3339."""
+    return {
+        "namespace": told.namespace,
+        "name": told.name,
+        "url": told.url,
+        "healthy": told.healthy,
+        "stale": told.stale,
+        "met": told.met,
+        "total": len(told.clauses),
+        "conditions": [
+            {"type": one.type, "status": one.status, "reason": one.reason, "message": one.message} for one in told.work
+        ],
+        "clauses": [
+            {
+                "id": line.id,
+                "condition": line.condition,
+                "title": line.title,
+                "verdict": line.verdict,
+                "reason": line.reason,
+                "message": line.message,
+                "value": line.value,
+                "unit": line.unit,
+                "limit": line.limit,
+                "instance": line.instance,
+                "validUntil": line.valid_until.astimezone(UTC).isoformat() if line.valid_until else None,
+                "acts": line.acts,
+            }
+            for line in told.clauses
+        ],
+    }

@@ -1,0 +1,98 @@
+"""`vmodel status`: what a person reads first, and what a script may decide on."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from unit.builders import NOW, model, standard
+from verticalmodel.api.conditions import Condition
+from verticalmodel.api.model_status import ClauseStatus, VerticalModelStatus
+from verticalmodel.api.verticalmodel import VerticalModel
+from verticalmodel.cli.status_report import as_json, as_text, report
+
+LATER = NOW + timedelta(minutes=7, seconds=30)
+TLS: dict[str, Any] = {"id": 13, "condition": "TransportEncrypted", "reason": "Measured"}
+SANDBOX: dict[str, Any] = {"id": 30, "condition": "SandboxEnforced", "reason": "ThresholdExceeded"}
+GPU: dict[str, Any] = {"id": 1, "condition": "GPUMemorySufficient", "reason": "NotMeasured", "verdict": "Unknown"}
+MET = ClauseStatus(**TLS, verdict="True", value=1.3, unit="TLS version", limit=1.3, valid_until=LATER)
+BROKEN = ClauseStatus(**SANDBOX, verdict="False", value=1, unit="ways out", limit=0, instance="pod breast-screening-a")
+OPEN = ClauseStatus(**GPU)
+
+
+def condition(kind: str, status: str, reason: str, message: str = "") -> Condition:
+    return Condition.model_validate(
+        {"type": kind, "status": status, "reason": reason, "message": message, "last_transition_time": NOW}
+    )
+
+
+SERVES = (condition("Accepted", "True", "Planned"), condition("Ready", "True", "Serving"))
+SAID = condition(
+    "SandboxEnforced", "False", "ThresholdExceeded", "the policy of pod breast-screening-a lets 1.1.1.1 in"
+)
+
+
+def seen(*clauses: ClauseStatus, conditions: tuple[Condition, ...] = SERVES, generation: int = 1) -> VerticalModel:
+    """A model with this status."""
+    status = VerticalModelStatus(
+        observed_generation=generation, conditions=conditions, clauses=clauses, url="https://breast.radiology.svc"
+    )
+    return model().model_copy(update={"status": status})
+
+
+def test_what_is_broken_comes_first_then_what_nobody_knows_then_what_holds() -> None:
+    told = report(seen(MET, BROKEN, OPEN, conditions=(*SERVES, SAID)), standard(), NOW)
+    assert [line.id for line in told.clauses] == [30, 1, 13]
+    assert as_text(told) == (
+        "radiology/breast-screening  https://breast.radiology.svc\n"
+        "  Accepted     True     Planned\n"
+        "  Ready        True     Serving\n"
+        "\n"
+        "BROKEN (1 of 3 clauses)\n"
+        "   30 SandboxEnforced              1 ways out, at most 0 (pod breast-screening-a)\n"
+        "      ThresholdExceeded: the policy of pod breast-screening-a lets 1.1.1.1 in\n"
+        "      must act: model team\n"
+        "\n"
+        "UNKNOWN (1 of 3 clauses)\n"
+        "  not measured: 1; `-o json` says of each what would measure it\n"
+        "\n"
+        "MET (1 of 3 clauses)\n"
+        "   13 TransportEncrypted           1.3 TLS version, at least 1.3 until 12:07:30Z, 7 min 30 s from now\n"
+    )
+
+
+def test_a_true_whose_evidence_has_expired_is_unknown_whatever_is_stored() -> None:
+    told = report(seen(MET), standard(), LATER)
+    [line] = told.clauses
+    assert (line.verdict, line.reason, told.met) == ("Unknown", "EvidenceExpired", 0)
+    assert "has not renewed it" in as_text(told)
+    assert report(seen(MET), standard(), LATER - timedelta(seconds=1)).met == 1
+
+
+@pytest.mark.parametrize(
+    ("subject", "healthy"),
+    [
+        (seen(MET, OPEN), True),
+        (seen(MET, BROKEN), False),
+        (seen(MET, conditions=(condition("Ready", "False", "PodsNotReady"),)), False),
+        (seen(MET, generation=0), False),
+        (model(), False),
+    ],
+    ids=["nothing is broken", "a clause is broken", "it does not serve", "an earlier spec", "no status yet"],
+)
+def test_a_script_may_go_on_where_the_present_spec_serves_and_nothing_is_broken(
+    subject: VerticalModel, *, healthy: bool
+) -> None:
+    told = as_json(report(subject, standard(), NOW))
+    assert told["healthy"] is healthy
+
+
+def test_whoever_may_not_read_the_standard_still_reads_verdicts() -> None:
+    told = report(seen(MET, BROKEN), None, NOW)
+    assert [(line.id, line.verdict, line.title) for line in told.clauses] == [(30, "False", ""), (13, "True", "")]
+
+
+def test_who_asks_before_there_is_a_status_is_told_where_to_look() -> None:
+    assert "no status yet: is the operator running?" in as_text(report(model(), standard(), NOW))
