@@ -6,7 +6,6 @@ Level-triggered: a pass starts from the observed world and would be right if it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,22 +14,19 @@ from verticalmodel.api.model_status import CertificateStatus, VerticalModelStatu
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.facts import Facts, Observed, ObservedPod, Pin, Platform
 from verticalmodel.judge.judge import judge
-from verticalmodel.judge.merge import Seen, merge, next_look
-from verticalmodel.judge.ready import ready
-from verticalmodel.judge.rollup import compliance
+from verticalmodel.judge.merge import next_look
 from verticalmodel.judge.transitions import transitions
-from verticalmodel.judge.verdict import Rollup, Verdict
+from verticalmodel.judge.verdict import Rollup
 from verticalmodel.kube import resources
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import ApiError, Conflict, NotFound
 from verticalmodel.kube.leader import NotLeader
 from verticalmodel.kube.resources import Key
-from verticalmodel.plan import Plan, owner_of, plan, selector
+from verticalmodel.plan import Plan, owner_of, plan
 from verticalmodel.preflight import Held, hold
 from verticalmodel.refusals import Refusal
 from verticalmodel.render.children import children
 from verticalmodel.render.pin import Pinned, kept, pin
-from verticalmodel.render.service import url
 from verticalmodel.shell import gather
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
@@ -39,23 +35,10 @@ from verticalmodel.shell.claim_retry import retry_claims
 from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.routes import standing, withdraw
 from verticalmodel.shell.serving_certificates import built_in, ensured, issued, outlives, renewal
-from verticalmodel.shell.status import write_status
+from verticalmodel.shell.status import Work, status_of, write_status
 
 # Nothing tells when a policy or a quota changes.
 _REFUSED_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class Work:
-    """What acting on a plan came to."""
-
-    digest: str | None
-    certificate: CertificateStatus | None
-    rollups: tuple[Rollup, ...]
-    look_after: tuple[float, ...] = ()
-    """Seconds after which the pass should be repeated without an event."""
-    failure: ApiError | None = None
-    """What ended the work early; raised once the rest of the pass is done."""
 
 
 class _ModelGone(Exception):  # noqa: N818 - what happened
@@ -100,7 +83,7 @@ class Reconciler:
         seen = gather.observed(self._caches, model, self._clock())
         observed = seen if _all_up(seen) else await gather.looked_into(self._api, self._caches, seen)
         verdicts = judge(observed)
-        status = _status(observed, planned, work, verdicts, standing(self._caches, model))
+        status = status_of(observed, planned, work, verdicts, standing(self._caches, model))
         await self._publish(key, model, status, observed.now)
         if work.failure is not None:
             raise work.failure
@@ -223,39 +206,3 @@ def _all_up(seen: Observed) -> bool:
     """Whether there is nothing to explain: as many pods as are wanted are Ready, or nothing is wanted any more."""
     ready = sum(pod.ready for pod in seen.pods if pod.serving)
     return seen.model.metadata.deletion_timestamp is not None or ready >= seen.model.spec.replicas
-
-
-def _status(
-    observed: Observed, planned: Plan | Refusal, work: Work, verdicts: tuple[Verdict, ...], host: str
-) -> VerticalModelStatus:
-    model, pods = observed.model, [pod for pod in observed.pods if pod.serving and pod.owned]
-    old = model.status
-    known = isinstance(planned, Plan) or old.url is not None
-    reachable = url(owner_of(model), host) if known else None
-    return merge(
-        old,
-        verdicts,
-        (
-            ready(observed, work.digest),
-            *compliance(verdicts),
-            progress.accepted(planned),
-            *work.rollups,
-            *((progress.exposed(reachable, routed=bool(host)),) if reachable else ()),
-            progress.failover_armed(pods),
-        ),
-        Seen(
-            url=reachable,
-            replicas=len(pods),
-            ready_replicas=sum(pod.ready for pod in pods),
-            selector=(
-                ",".join(f"{name}={value}" for name, value in sorted(selector(planned.owner).items()))
-                if isinstance(planned, Plan)
-                else old.selector
-            ),
-            template_digest=work.digest,
-            certificate=work.certificate,
-            last_start=old.last_start,
-        ),
-        generation=model.metadata.generation,
-        now=observed.now,
-    )
