@@ -56,7 +56,7 @@ def test_what_is_broken_comes_first_then_what_nobody_knows_then_what_holds() -> 
         "      must act: model team\n"
         "\n"
         "UNKNOWN (1 of 3 clauses)\n"
-        "  not measured: 1; `-o json` says of each what would measure it\n"
+        "  not measured: 1; `vmodel explain N` says what would measure it\n"
         "\n"
         "MET (1 of 3 clauses)\n"
         "   13 TransportEncrypted           1.3 TLS version, at least 1.3 until 12:07:30Z, 7 min 30 s from now\n"

@@ -157,7 +157,7 @@ def _unknown(lines: Sequence[ClauseLine]) -> Iterator[str]:
             yield _line(line, line.valid_until or datetime.min.replace(tzinfo=UTC))
     if unmeasured:
         numbers = ", ".join(str(line.id) for line in unmeasured)
-        yield f"  not measured: {numbers}; `-o json` says of each what would measure it"
+        yield f"  not measured: {numbers}; `vmodel explain N` says what would measure it"
 
 
 def _span(until: datetime, now: datetime) -> str:

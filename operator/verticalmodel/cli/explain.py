@@ -1,0 +1,82 @@
+"""`vmodel explain`."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from verticalmodel import standard
+from verticalmodel.api import names
+from verticalmodel.api.operatingstandard import Clause, OperatingStandardSpec
+from verticalmodel.judge.measures import MEASURES
+
+_WIDTH = 100
+_SIGNS = {"AtLeast": "at least", "AtMost": "at most", "Equals": "exactly"}
+
+
+@click.command()
+@click.argument("clause", required=False)
+@click.option(
+    "--standard",
+    "edition",
+    type=click.Choice(sorted(standard.EDITIONS)),
+    default=names.DEFAULT_STANDARD,
+    show_default=True,
+    help="An edition that comes with this version.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(clause: str | None, *, edition: str, as_json: bool) -> None:
+    """Explain CLAUSE, a number or a condition type: what the rulebook demands, how it is read, how it is measured.
+
+    Without CLAUSE all of them are listed. Needs no cluster.
+    """
+    known = standard.load(edition)
+    if clause is None:
+        click.echo(json.dumps([_facts(one) for one in known.clauses]) if as_json else "\n".join(_listed(known)))
+        return
+    found = next((one for one in known.clauses if clause.lower() in (str(one.id), one.condition.lower())), None)
+    if found is None:
+        what = (
+            f"from {known.clauses[0].id} to {known.clauses[-1].id}, or a condition type as `vmodel explain` lists them"
+        )
+        raise click.BadParameter(f"{clause!r} is no clause of {edition}; write a number {what}", param_hint="CLAUSE")
+    click.echo(json.dumps(_facts(found)) if as_json else "\n".join(_explained(found)))
+
+
+def measured(clause: Clause) -> bool:
+    """Whether this version judges the clause from measurements."""
+    return clause.scope == "Model" and clause.measure in MEASURES
+
+
+def _listed(known: OperatingStandardSpec) -> Iterator[str]:
+    yield f"{known.title}, edition {known.edition}; * is measured by this version"
+    for one in known.clauses:
+        yield f"{one.id:>3} {'*' if measured(one) else ' '} {one.condition:<32} {one.title}"
+
+
+def _explained(one: Clause) -> Iterator[str]:
+    yield f"{one.id} {one.condition}: {one.title}"
+    parts = {
+        "Demand": f"{one.text} ({one.citation})",
+        "Reading": one.reading,
+        "Limit": f"{_SIGNS[one.comparator]} {one.limit:g} {one.unit}",
+        "Measured": _how(one),
+        "Holds": f"{one.lifetime_seconds} s after a measurement; without a newer one it is Unknown",
+        "Judged": "once for the platform" if one.scope == "Platform" else "for each model",
+        "Counts": "Compliant needs it" if one.mandatory else "Compliant does without it",
+    }
+    for name, text in parts.items():
+        yield textwrap.fill(f"{name:<9} {text}", _WIDTH, initial_indent="  ", subsequent_indent=" " * 12)
+
+
+def _how(one: Clause) -> str:
+    how = one.parameters.get("howMeasured", f"by the measure {one.measure!r}")
+    return how if measured(one) else f"{how}. This version does not measure it yet, so it is Unknown"
+
+
+def _facts(one: Clause) -> dict[str, Any]:
+    return {**one.wire(), "measuredByThisVersion": measured(one)}
