@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "seal": ("seal", "Encrypt a model's files into a sealed artifact."),
     "inspect": ("inspect", "Show what an artifact is, and check it."),
     "unseal": ("unseal", "Verify a sealed artifact and decrypt it."),
+    "doctor": ("doctor", "Examine the installation: what is broken, and the way out."),
     "explain": ("explain", "Say what a clause demands, how it is read and how it is measured."),
     "status": ("status", "Say how a model stands: what is broken first, and who must act."),
 }
@@ -52,6 +53,7 @@ def cli() -> None:
     How a model stands, with the kubeconfig that kubectl uses:
       vmodel status breast-screening -n radiology
       vmodel explain 13
+      vmodel doctor
 
     Exit status: 0 done, 1 refused (the reason is on standard error), 2 wrong usage.
     """  # noqa: D301 (click wants the control character: it keeps the lines as they are)

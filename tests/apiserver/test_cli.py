@@ -1,4 +1,4 @@
-"""`vmodel status` against a real API server."""
+"""`vmodel status` and `vmodel doctor` against a real API server."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ pytestmark = pytest.mark.apiserver
 
 
 async def status(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What a user gets of `vmodel status`."""
+    return await vmodel(kubeconfig, "status", *arguments)
+
+
+async def vmodel(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What a user gets."""
-    command = [sys.executable, "-m", "verticalmodel.cli", "status", *arguments]
+    command = [sys.executable, "-m", "verticalmodel.cli", *arguments]
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     return await asyncio.to_thread(
         subprocess.run, command, capture_output=True, text=True, check=False, timeout=30, env=environment
@@ -56,3 +61,16 @@ async def test_a_model_that_is_not_there_is_named_and_so_is_a_server_that_does_n
     told = await status(gone, "m")
     assert (told.returncode, told.stdout, "Traceback" in told.stderr) == (1, "", False)
     assert "the API server does not answer" in told.stderr
+
+
+async def test_an_installation_of_which_parts_are_missing_is_examined_part_by_part(kinds: Path, world: World) -> None:
+    """Here are the kinds and their objects, and neither policies nor the operator's Deployments."""
+    assert world.namespace
+    told = await vmodel(kinds, "doctor", "--json")
+    assert (told.returncode, told.stderr) == (3, "")
+    verdicts = {one["subject"]: one["verdict"] for one in json.loads(told.stdout)}
+    assert {name for name, verdict in verdicts.items() if verdict == "ok"} >= {"kinds", "standards", "runtimes"}
+    broken = {"policies", "verticalmodel-operator", "verticalmodel-prober", "leader"}
+    assert {name for name, verdict in verdicts.items() if verdict == "broken"} >= broken
+    shown = await vmodel(kinds, "doctor")
+    assert [line.split()[0] for line in shown.stdout.splitlines()][:2] == ["ok", "BROKEN"]
