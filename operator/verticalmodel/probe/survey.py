@@ -18,11 +18,13 @@ from verticalmodel.probe.world import Model, Pod
 
 __all__ = ["Survey"]
 
+# One that waits for an answer costs a socket and nothing else.
+_CANARIES = 8
 _OFFERS = ("tls1.3", "tls1.2", "tls1.1", "tls1.0", "plain")
 
 
 class Survey:
-    """Looks at instances: at most `at_once` endpoints at any time, and as many canaries beside."""
+    """Looks at instances: at most `at_once` endpoints at any time, and _CANARIES times as many canaries beside."""
 
     def __init__(self, cluster: Cluster, kubelets: Kubelets, metrics: Metrics, *, at_once: int) -> None:
         self._cluster = cluster
@@ -30,7 +32,7 @@ class Survey:
         self._metrics = metrics
         self._slots = asyncio.Semaphore(at_once)
         # Of their own: models that take their time must not keep others from being looked at.
-        self._canaries = asyncio.Semaphore(at_once)
+        self._canaries = asyncio.Semaphore(_CANARIES * at_once)
 
     async def look(self, model: Model, keys: frozenset[Key], turn: int) -> tuple[Measurement, ...]:
         """Measure `keys` of `model`. Endpoints are left out while no authority is known to verify them."""
