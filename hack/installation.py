@@ -41,10 +41,17 @@ def kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None) -> str:
     return finished.stdout
 
 
-def built_images(*names: str) -> dict[str, dict[str, str]]:
-    """Images of this checkout (those named, else all), built where they are not yet: name -> {reference, archive}."""
+def built_images(*names: str, quiet: bool = False) -> dict[str, dict[str, str]]:
+    """Images of this checkout (those named, else all), built where they are not yet: name -> {reference, archive}.
+
+    What the build says on its way goes to standard error; `quiet` keeps it for the case that it fails.
+    """
     command = [str(ROOT / "hack/images"), "build", *names, "-o", "json"]
-    listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    said = subprocess.PIPE if quiet else None
+    listed = subprocess.run(command, stdout=subprocess.PIPE, stderr=said, text=True, check=False)
+    if listed.returncode:
+        sys.stderr.write(listed.stderr or "")
+    listed.check_returncode()
     images: dict[str, dict[str, str]] = json.loads(listed.stdout)
     return images
 
@@ -85,7 +92,7 @@ def main() -> int:
     )
     parser.add_argument("--show", type=Path, metavar="MANIFEST", help="print this manifest and install nothing")
     arguments = parser.parse_args()
-    references = {name: image["reference"] for name, image in built_images().items()}
+    references = {name: image["reference"] for name, image in built_images(quiet=arguments.show is not None).items()}
     if arguments.show is not None:
         sys.stdout.write(with_images(arguments.show.read_text(), references))
         return 0

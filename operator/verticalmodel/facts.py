@@ -183,6 +183,8 @@ class ObservedPod:
     """Why the whole pod failed, in the kubelet's words (Evicted: ...)."""
     claims_unprepared_since: datetime | None = None
     """When a pod with ResourceClaims got its node, while its sandbox is not up; None otherwise."""
+    was_ready: bool = False
+    """It is Ready, or was at some time of its life."""
     claim_retries: int = 0
     """How often the pod was touched so that its claims are prepared anew."""
 

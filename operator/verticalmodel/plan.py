@@ -68,6 +68,8 @@ class Plan:
     """Whether the pods run in a user namespace (decision 6)."""
     surge: bool
     """Whether a rollout starts new pods before it stops old ones."""
+    surge_wished: bool
+    """Whether the model itself asks for that."""
     preflight: bool
     """Whether a rollout that does not is tried first."""
     clients: LabelSelector
@@ -78,6 +80,8 @@ class Plan:
     """The way from outside; None where clients of the cluster alone connect."""
     issuer: IssuerRef | None = None
     """cert-manager's issuer of the serving certificate; None where the built-in authority signs."""
+    makes_way: bool = False
+    """Whether all old pods stop at once, because none of them ever served."""
 
 
 def plan(model: VerticalModel, facts: Facts) -> Plan | Refusal:
@@ -210,6 +214,7 @@ def _resolved(
         pod=model.spec.pod,
         own_users=_own_users(model, facts),
         surge=_surge(model.spec.rollout, gpus, facts),
+        surge_wished=model.spec.rollout.surge is True,
         preflight=model.spec.rollout.preflight == "Run",
         clients=model.spec.access.namespace_selector or own_namespace,
         pin_key=pin_key(model),

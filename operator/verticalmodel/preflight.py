@@ -18,6 +18,7 @@ from verticalmodel.judge.verdict import Rollup
 from verticalmodel.plan import Plan
 from verticalmodel.render.network_policy import preflight_policy
 from verticalmodel.render.preflight import preflight
+from verticalmodel.rollout import has_served
 from verticalmodel.serving_certificate import Issued
 
 __all__ = ["Held", "Trials", "hold"]
@@ -83,7 +84,7 @@ def hold(plan: Plan, chosen: Pin, stored: Pin | None, seen: Observed, trials: Tr
     trial = preflight(plan)
     name = trial["metadata"]["name"]
     # Once it is being tried, the verdict outlives the pod that served: what replaces that pod would serve again.
-    if name not in trials.begun and not any(_has_served(pod) for pod in seen.pods):
+    if name not in trials.begun and not any(has_served(pod) for pod in seen.pods):
         return None
     digest = trial["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_DIGEST]
     alive = [pod for pod in trials.pods if pod.owned and pod.serving and pod.template_digest == digest]
@@ -97,13 +98,6 @@ def hold(plan: Plan, chosen: Pin, stored: Pin | None, seen: Observed, trials: Tr
         why = trials.issued.message or "the last one has expired"
         outcome = RUNNING, f"spec.certificate.issuerRef: there is no serving certificate: {why}"
     return Held(*outcome, (preflight_policy(plan), trial))
-
-
-def _has_served(pod: ObservedPod) -> bool:
-    """It serves, or did and has missed a probe, or is on its way out: no reason to hurry."""
-    servers = (one for one in pod.containers if one.name == names.CONTAINER_SERVER)
-    there = pod.owned and pod.phase not in ("Succeeded", "Failed")
-    return there and (pod.ready or any(one.started for one in servers))
 
 
 def _good(pod: ObservedPod) -> bool:

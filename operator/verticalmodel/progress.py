@@ -30,7 +30,9 @@ def progressing(plan: Plan, digest: str, pods: Sequence[ObservedPod], nodes: Seq
     alive = [pod for pod in pods if pod.serving]
     homeless = [pod for pod in alive if pod.unscheduled]
     if homeless:
-        return Rollup(conditions.PROGRESSING, "True", "Unschedulable", _homeless(plan, homeless, nodes))
+        earlier = [pod for pod in alive if pod.node and pod.template_digest != digest]
+        words = f"{_homeless(plan, homeless, nodes)}{_in_the_way(plan, earlier)}"
+        return Rollup(conditions.PROGRESSING, "True", "Unschedulable", words)
     late = [pod.name for pod in alive if not pod.ready and overruns_at(plan, pod) <= now]
     if late:
         return Rollup(
@@ -51,6 +53,16 @@ def progressing(plan: Plan, digest: str, pods: Sequence[ObservedPod], nodes: Seq
 def _homeless(plan: Plan, pods: Sequence[ObservedPod], nodes: Sequence[Node]) -> str:
     words = f"no node for {', '.join(pod.name for pod in pods)}: {pods[0].unscheduled.rstrip('.')}"
     return f"{words}. GPUs by node: {lacks(plan.gpus, nodes)}" if plan.gpus is not None and nodes else words
+
+
+def _in_the_way(plan: Plan, earlier: Sequence[ObservedPod]) -> str:
+    """The room that a rollout with surge keeps for what it replaces."""
+    if not (plan.surge and earlier):
+        return ""
+    names = ", ".join(pod.name for pod in earlier)
+    return (
+        f". Pods of the earlier version keep their room until then ({names}); spec.rollout.surge: false stops one first"
+    )
 
 
 def overruns_at(plan: Plan, pod: ObservedPod) -> datetime:
@@ -131,7 +143,8 @@ def failover_armed(pods: Sequence[ObservedPod]) -> Rollup:
     nodes = {pod.node for pod in pods if pod.serving and pod.ready}
     if len(nodes) < 2:
         message = (
-            "ready pods on fewer than two nodes; spec.replicas of 2 or more and a second node with room are needed"
+            "ready pods on fewer than two nodes; spec.replicas of 2 or more and a second node with room are needed, "
+            "and a source that both nodes can read: a ReadWriteOnce claim keeps all pods on one"
         )
         return Rollup(conditions.FAILOVER_ARMED, "False", "NoStandby", message)
     return Rollup(

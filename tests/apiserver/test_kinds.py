@@ -172,4 +172,4 @@ async def test_kubectl_knows_the_short_names_and_the_category(api: ApiClient, na
 
     model, evidence = "verticalmodel.verticalmodel.io/breast-screening", "evidence.verticalmodel.io/breast-0123456789"
     assert [get(what) for what in ("vmodel", "verticalmodel", "evd")] == [[model], [model], [evidence]]
-    assert {model, evidence} <= set(get("vmodels"))
+    assert set(get("vmodels")) == {model, evidence}, "what belongs to no namespace is not listed with it"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from apiserver.kubelet_reports import deployments, serves, tried
-from apiserver.world import World, condition, kinds, namespace, world
+from apiserver.kubelet_reports import deployments, ended, pod_of, serves, tried
+from apiserver.world import World, condition, kinds, namespace, until, world
 from verticalmodel.kube.resources import Key
 
 __all__ = ["kinds", "namespace", "world"]  # fixtures
@@ -89,6 +89,34 @@ async def test_a_template_that_would_not_come_up_stops_nothing_and_every_way_out
     skipped, trying = await deployments(world)
     assert f"--source={NEW}" in skipped["spec"]["template"]["spec"]["initContainers"][0]["args"]
     assert trying == []
+
+
+async def test_a_first_template_that_never_came_up_makes_way_for_the_corrected_one(world: World) -> None:
+    """Surge is the default without GPUs; it is there for what serves. No pod becomes Ready in this tier."""
+
+    async def rolling() -> dict[str, Any]:
+        deployment, _ = await deployments(world)
+        found: dict[str, Any] = deployment["spec"]["strategy"]["rollingUpdate"]
+        return found
+
+    await world.create(replicas=1, source={"uri": OLD})
+    key = Key(world.namespace, "m")
+    await world.settle(key)
+    deployment, _ = await deployments(world)
+    status = {"phase": "Pending", "initContainerStatuses": [ended("unseal", 1, "")]}
+    failing = await pod_of(world, deployment, status)
+    await until(lambda: (seen := world.caches.pods.get(failing)) is not None and seen.observed.preparing != ())
+    await world.settle(key)
+    assert await rolling() == {"maxSurge": 1, "maxUnavailable": 0}
+    await world.create(replicas=1, source={"uri": NEW}, rollout={"surge": True})
+    await world.settle(key)
+    await until(lambda: len(world.caches.pods.group((key.namespace, key.name))) == 2)
+    assert world.caches.pods.get(failing) is not None, "who wishes for surge gets it"
+    await world.create(replicas=1, source={"uri": NEW})
+    await world.settle(key)
+    await until(lambda: (seen := world.caches.pods.get(failing)) is None or seen.observed.deleting)
+    await world.settle(key)
+    assert await rolling() == {"maxSurge": 1, "maxUnavailable": 0}
 
 
 async def test_scaling_is_not_held_back_with_the_template(world: World) -> None:

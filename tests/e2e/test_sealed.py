@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from e2e.installed import Cluster, until, vmodel
 from installation import ROOT
@@ -49,19 +50,12 @@ class Vault:
         subprocess.run([*command, *words], input=packed.getvalue(), check=True, capture_output=True)
 
     def serve(self, name: str, **spec: Any) -> None:
-        """Apply a model of the sealed artifact with its key, changed by field."""
-        source = {"uri": "pvc://models/sealed", "key": {"name": "model-key"}, **spec.pop("source", {})}
-        body = {
-            "apiVersion": "verticalmodel.io/v1alpha1",
-            "kind": "VerticalModel",
-            "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {
-                "runtime": {"name": "oip-onnx"},
-                "source": {key: value for key, value in source.items() if value is not None},
-                "resources": {"cpu": "100m", "memory": "320Mi"},
-                **spec,
-            },
-        }
+        """Apply the sample of a sealed model without a digest, changed by field; None leaves a field of source out."""
+        body = yaml.safe_load(self.cluster.sample("breast-screening-sealed.yaml"))
+        source = {**body["spec"]["source"], "digest": None, **spec.pop("source", {})}
+        body["metadata"] = {"name": name, "namespace": self.namespace}
+        body["spec"] |= {"resources": {"cpu": "100m", "memory": "320Mi"}, **spec}
+        body["spec"]["source"] = {key: value for key, value in source.items() if value is not None}
         self.cluster.apply(body)
 
     def drop(self, name: str) -> None:

@@ -195,6 +195,19 @@ def _accepting(place: Callable[[World], str], value: float, **seen: str) -> Chan
     return lambda world: change(world).changed(TRANSPORT, place(world), value=value)
 
 
+def _born(**seconds_ago: float) -> Change:
+    """The first pod, and all others, made so long ago."""
+
+    def change(world: World) -> World:
+        made = [
+            NOW - timedelta(seconds=seconds_ago["first" if not place else "others"]) for place in range(len(world.pods))
+        ]
+        pods = tuple(replace(one, created_at=moment) for one, moment in zip(world.pods, made, strict=True))
+        return replace(world, pods=pods)
+
+    return change
+
+
 _TLS12 = "accepted TLS 1.2 ECDHE-ECDSA-AES256-GCM-SHA384"
 
 TRANSPORT_FIXTURES = Fixtures(
@@ -209,6 +222,7 @@ TRANSPORT_FIXTURES = Fixtures(
         ),
         "the controls are exactly a second apart": _seen(_pod_port, control_gapSeconds="1.000"),
         "entries of other measures are missing": lambda world: world.without(SANDBOX).without(CANARY),
+        "a pod behind the Service is as old as the look": _born(first=90, others=30),
     },
     failing={
         "a pod accepts TLS 1.2": _accepting(_pod_port, 1.2, tls12=_TLS12),
@@ -252,6 +266,10 @@ TRANSPORT_FIXTURES = Fixtures(
             lambda world: world.without(TRANSPORT, _service_port(world)),
         ),
         "the Service does not exist": (ClauseReason.NOT_MEASURED, lambda world: replace(world, service=None)),
+        "all pods behind the Service are younger than the look": (
+            ClauseReason.NOT_MEASURED,
+            _born(first=30, others=29),
+        ),
         "the Service was created anew": (
             ClauseReason.NOT_MEASURED,
             lambda world: replace(world, service=replace(world.service, uid="another")) if world.service else world,

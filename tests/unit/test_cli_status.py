@@ -28,7 +28,11 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> Conditi
     )
 
 
-SERVES = (condition("Accepted", "True", "Planned"), condition("Ready", "True", "Serving"))
+SERVES = (
+    condition("Accepted", "True", "Planned"),
+    condition("Ready", "True", "Serving"),
+    condition("Compliant", "Unknown", "NotMeasured"),
+)
 SAID = condition(
     "SandboxEnforced", "False", "ThresholdExceeded", "the policy of pod breast-screening-a lets 1.1.1.1 in"
 )
@@ -49,6 +53,7 @@ def test_what_is_broken_comes_first_then_what_nobody_knows_then_what_holds() -> 
         "radiology/breast-screening  https://breast.radiology.svc\n"
         "  Accepted     True     Planned\n"
         "  Ready        True     Serving\n"
+        "  Compliant    Unknown  NotMeasured\n"
         "\n"
         "BROKEN (1 of 3 clauses)\n"
         "   30 SandboxEnforced              1 ways out, at most 0 (pod breast-screening-a)\n"
@@ -56,11 +61,24 @@ def test_what_is_broken_comes_first_then_what_nobody_knows_then_what_holds() -> 
         "      must act: model team\n"
         "\n"
         "UNKNOWN (1 of 3 clauses)\n"
-        "  not measured: 1; `vmodel explain N` says what would measure it\n"
+        "  not measured by this version: 1; `vmodel explain N` says what would measure it\n"
         "\n"
         "MET (1 of 3 clauses)\n"
         "   13 TransportEncrypted           1.3 TLS version, at least 1.3 until 12:07:30Z, 7 min 30 s from now\n"
     )
+
+
+def test_a_clause_that_this_version_measures_is_told_apart_from_those_that_it_does_not() -> None:
+    awaited = ClauseStatus(id=13, condition="TransportEncrypted", reason="NotMeasured", verdict="Unknown")
+    others = [
+        ClauseStatus(id=one.id, condition=one.condition, reason="NotMeasured", verdict="Unknown")
+        for one in standard().spec.clauses
+        if one.id in (1, 2, 3, 7, 9, 10)
+    ]
+    said = condition("TransportEncrypted", "Unknown", "NotMeasured", "pod/a:8443: not measured")
+    told = as_text(report(seen(awaited, *others, conditions=(*SERVES, said)), standard(), NOW))
+    assert "   13 TransportEncrypted\n      NotMeasured: pod/a:8443: not measured\n" in told
+    assert "  not measured by this version: 1-3, 7, 9-10; `vmodel explain N`" in told
 
 
 def test_a_true_whose_evidence_has_expired_is_unknown_whatever_is_stored() -> None:

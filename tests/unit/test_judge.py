@@ -53,11 +53,12 @@ def test_a_clause_of_another_rulebook_without_a_measure_names_the_measure() -> N
     )
 
 
-def test_a_platform_clause_points_at_the_operating_standard() -> None:
+def test_a_platform_clause_says_that_it_is_not_judged_for_each_model() -> None:
     found = {one.clause: one for one in judge(good_world().observed())}
     for number in (11, 12, 17, 18, 19, 20):
         assert (found[number].status, found[number].reason) == ("Unknown", ClauseReason.NOT_MEASURED)
-        assert found[number].message.endswith("see the status of OperatingStandard 'vlm-2026'")
+        assert found[number].message.startswith("Judged once for the whole platform, not for this model. ")
+        assert found[number].message.endswith("; this version of the operator does not measure it yet")
 
 
 def test_a_platform_clause_is_never_measured_on_a_model() -> None:

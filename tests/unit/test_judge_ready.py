@@ -158,9 +158,12 @@ def test_a_bad_answer_is_quoted_with_the_pod() -> None:
     )
 
 
-def test_a_rollout_in_progress_says_that_earlier_pods_still_run() -> None:
+def test_a_rollout_in_progress_says_whether_the_earlier_version_answers() -> None:
     world = good_world().with_pod(0, template_digest=OLD_DIGEST).with_pod(1, ready=False)
-    assert ready(world.observed(), DIGEST).message.endswith("1 of an earlier template still run.")
+    told = ready(world.observed(), DIGEST).message
+    assert told.endswith(" The earlier version goes on answering: 1 of its pods is Ready.")
+    told = ready(world.with_pod(0, ready=False).observed(), DIGEST).message
+    assert told.endswith(" An earlier version does not answer either: breast-screening-a.")
 
 
 REFUSED: dict[Reason, str] = {
@@ -172,6 +175,12 @@ REFUSED: dict[Reason, str] = {
     Reason.SOURCE_UNREACHABLE: "spec.source.uri: s3://models/breast",
     Reason.CORRUPTED: "spec.source.uri: s3://models/breast",
     Reason.TOO_LARGE: "spec.resources.memory: 1Gi, 5000000000 bytes are needed",
+}
+
+
+WAYS_OUT = {
+    Reason.KEY_MISSING: "; `kubectl -n radiology create secret generic model-key --from-file=key=FILE` makes it, "
+    "or name a Secret and an entry that are there"
 }
 
 
@@ -189,7 +198,7 @@ def test_parameters_that_were_refused_give_their_own_reason_and_the_field(reason
     )
     one = pod(ready=False, phase="Pending", containers=(WAITING,), delivery=report)
     found = ready(World(model=model(replicas=1, source=source), pods=(one,)).observed(), DIGEST)
-    told = f"{REFUSED[reason]}: as the init container said (pod {one.name})."
+    told = f"{REFUSED[reason]}: as the init container said (pod {one.name}){WAYS_OUT.get(reason, '')}."
     assert found == Rollup("Ready", "False", reason.value, told)
 
 

@@ -12,7 +12,17 @@ import pytest
 from verticalmodel import evidence
 from verticalmodel.api.evidence import Binding, Entry
 from verticalmodel.probe.agenda import PERSISTENT, REFRESH, agenda, doubtful, gone, wait_seconds, worth_writing
-from verticalmodel.probe.measurement import CANARY, MEASURES, SANDBOX, TRANSPORT, Key, Measurement, gist, key_of
+from verticalmodel.probe.measurement import (
+    CANARY,
+    CONTAINER,
+    MEASURES,
+    SANDBOX,
+    TRANSPORT,
+    Key,
+    Measurement,
+    gist,
+    key_of,
+)
 from verticalmodel.probe.rounds import retry_seconds
 from verticalmodel.probe.world import Container, Model, Pod, Service
 
@@ -127,6 +137,25 @@ def test_evidence_written_with_a_short_lifetime_is_renewed_before_it_expires_wha
 )
 def test_evidence_that_is_not_about_what_lives_now_is_made_anew(entries: dict[Key, Entry], world: Model) -> None:
     assert agenda(world, entries, NOW, SHARE).wanted == frozenset(GOOD)
+
+
+def test_a_look_at_the_service_lapses_with_the_last_pod_that_was_behind_it() -> None:
+    """One that stands since before the look keeps it; and a look that ended before all of them began is not written."""
+    key = (TRANSPORT, "service/m:443")
+    through = look(ENDPOINT, age=60, instance=key[1], binding=Binding(service_uid="uid-s"))
+    through = replace(through, observations={**through.observations, CONTAINER: ""})
+    entries = recorded(through)
+    older, younger = (NOW - timedelta(seconds=seconds) for seconds in (90, 30))
+
+    def world(*births: datetime | None) -> Model:
+        pods = (pod(f"p{number}", created_at=born) for number, born in enumerate(births))
+        return model(*pods, service=Service("m", "uid-s", "10.96.0.9"))
+
+    for kept in (world(older), world(older, younger), world(younger, None)):
+        assert key not in agenda(kept, entries, NOW, SHARE).wanted
+        assert written(through, entries={}, world=kept) == [key]
+    assert key in agenda(world(younger, younger), entries, NOW, SHARE).wanted
+    assert written(through, entries={}, world=world(younger)) == []
 
 
 def test_entries_go_with_their_pod_and_stay_while_it_only_is_not_ready() -> None:

@@ -13,8 +13,9 @@ from verticalmodel.api import names
 from verticalmodel.probe.canary import ask, limits_for
 from verticalmodel.probe.openai import answer_fault, request
 from verticalmodel.probe.openinference import UnusableError
+from verticalmodel.probe.projection import speaks_from
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Container, Model, Pod, Speaks, speaks_from
+from verticalmodel.probe.world import Container, Model, Pod, Speaks
 
 NAME = "breast-screening"
 COMPLETION = {"model": NAME, "choices": [{"index": 0, "text": "!"}]}

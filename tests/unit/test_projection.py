@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from verticalmodel.facts import ObservedContainer
+import pytest
+
+from verticalmodel.facts import ObservedContainer, ObservedPod
 from verticalmodel.shell import projection
 
 
@@ -12,16 +14,26 @@ def ended(code: int) -> dict[str, Any]:
     return {"terminated": {"exitCode": code, "reason": "Completed" if code == 0 else "Error"}}
 
 
-def observed(status: dict[str, Any]) -> dict[str, ObservedContainer]:
-    """Containers by name of a pod with an init container, a server and one for debugging."""
+def pod(status: dict[str, Any]) -> ObservedPod:
+    """A pod with an init container, a server and one for debugging."""
     spec = {
         "initContainers": [{"name": "unseal"}],
         "containers": [{"name": "server"}],
         "ephemeralContainers": [{"name": "debugger"}],
     }
     meta = {"name": "p", "uid": "u", "creationTimestamp": "2026-11-26T12:00:00Z"}
-    pod = projection.pod({"metadata": meta, "spec": spec, "status": status}).observed
-    return {one.name: one for one in (*pod.preparing, *pod.containers)}
+    return projection.pod({"metadata": meta, "spec": spec, "status": status}).observed
+
+
+def observed(status: dict[str, Any]) -> dict[str, ObservedContainer]:
+    """The pod's containers by name."""
+    made = pod(status)
+    return {one.name: one for one in (*made.preparing, *made.containers)}
+
+
+def ready(status: str, since: str) -> dict[str, Any]:
+    said = {"type": "Ready", "status": status, "lastTransitionTime": since}
+    return {"startTime": "2026-11-26T12:00:01Z", "conditions": [said]}
 
 
 def test_a_container_that_ended_well_at_last_is_not_shown_by_its_first_failure() -> None:
@@ -40,3 +52,38 @@ def test_only_containers_for_debugging_are_marked_as_such() -> None:
         "server": False,
         "debugger": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("status", "was"),
+    [
+        ({}, False),
+        (ready("False", "2026-11-26T12:00:01Z"), False),
+        (ready("False", "2026-11-26T12:00:02Z"), False),
+        (ready("True", "2026-11-26T12:00:09Z"), True),
+        (ready("False", "2026-11-26T12:09:00Z"), True),
+        ({"conditions": [{"type": "Ready", "status": "False"}]}, True),
+    ],
+    ids=["no kubelet has it", "never", "never, written across a second", "it is", "it was", "nobody can tell"],
+)
+def test_a_pod_that_was_ready_is_told_from_one_that_never_was(status: dict[str, Any], *, was: bool) -> None:
+    assert pod(status).was_ready is was
+
+
+NOWHERE = "0/3 nodes are available: 3 Insufficient memory"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (f"{NOWHERE}. preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.", NOWHERE),
+        (f"{NOWHERE}. still not schedulable, preemption: 0/3 nodes are available: 3 Preemption is", NOWHERE),
+        (f"{NOWHERE}. no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is", NOWHERE),
+        ('persistentvolumeclaim "models" not found. not found', 'persistentvolumeclaim "models" not found'),
+        (f"{NOWHERE}.", f"{NOWHERE}."),
+        ("", "Unschedulable"),
+    ],
+)
+def test_of_the_schedulers_words_those_on_preemption_are_left_out(said: str, kept: str) -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
+    assert pod({"conditions": [condition]}).unscheduled == kept

@@ -52,7 +52,8 @@ def compile_crd(kind_info: KindInfo, model: type[BaseModel]) -> dict[str, Any]:
                 "plural": kind_info.plural,
                 "singular": kind_info.singular,
                 "shortNames": list(kind_info.short_names),
-                "categories": [names.CATEGORY],
+                # A reader of one namespace is shown nothing that belongs to all of them.
+                **({"categories": [names.CATEGORY]} if kind_info.scope == "Namespaced" else {}),
             },
             "scope": kind_info.scope,
             "conversion": {"strategy": "None"},

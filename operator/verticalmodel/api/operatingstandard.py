@@ -13,6 +13,8 @@ from verticalmodel.api.schema import KindInfo, Object, PrinterColumn, cel, list_
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Paragraph = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+COMPARISONS = {"AtLeast": "at least", "AtMost": "at most", "Equals": "exactly"}
+"""Comparators in words, as they stand before a limit."""
 
 
 class Clause(Object):

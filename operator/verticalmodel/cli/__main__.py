@@ -55,7 +55,8 @@ def cli() -> None:
       vmodel explain 13
       vmodel doctor
 
-    Exit status: 0 done, 1 refused (the reason is on standard error), 2 wrong usage.
+    Exit status: 0 done, 1 refused or not readable (the reason is on standard error), 2 wrong usage, 3 something is not
+    as it should be (status, doctor).
     """  # noqa: D301 (click wants the control character: it keeps the lines as they are)
 
 

@@ -11,11 +11,10 @@ import click
 
 from verticalmodel import standard
 from verticalmodel.api import names
-from verticalmodel.api.operatingstandard import Clause, OperatingStandardSpec
-from verticalmodel.judge.measures import MEASURES
+from verticalmodel.api.operatingstandard import COMPARISONS, Clause, OperatingStandardSpec
+from verticalmodel.judge.judge import measured
 
 _WIDTH = 100
-_SIGNS = {"AtLeast": "at least", "AtMost": "at most", "Equals": "exactly"}
 
 
 @click.command()
@@ -47,11 +46,6 @@ def command(clause: str | None, *, edition: str, as_json: bool) -> None:
     click.echo(json.dumps(_facts(found)) if as_json else "\n".join(_explained(found)))
 
 
-def measured(clause: Clause) -> bool:
-    """Whether this version judges the clause from measurements."""
-    return clause.scope == "Model" and clause.measure in MEASURES
-
-
 def _listed(known: OperatingStandardSpec) -> Iterator[str]:
     yield f"{known.title}, edition {known.edition}; * is measured by this version"
     for one in known.clauses:
@@ -63,7 +57,7 @@ def _explained(one: Clause) -> Iterator[str]:
     parts = {
         "Demand": f"{one.text} ({one.citation})",
         "Reading": one.reading,
-        "Limit": f"{_SIGNS[one.comparator]} {one.limit:g} {one.unit}",
+        "Limit": f"{COMPARISONS[one.comparator]} {one.limit:g} {one.unit}",
         "Measured": _how(one),
         "Holds": f"{one.lifetime_seconds} s after a measurement; without a newer one it is Unknown",
         "Judged": "once for the platform" if one.scope == "Platform" else "for each model",

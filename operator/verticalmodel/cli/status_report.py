@@ -10,13 +10,14 @@ from typing import Any
 
 from verticalmodel.api import conditions
 from verticalmodel.api.conditions import ClauseReason, Condition, Status
-from verticalmodel.api.operatingstandard import Clause, OperatingStandard
+from verticalmodel.api.operatingstandard import COMPARISONS, Clause, OperatingStandard
 from verticalmodel.api.verticalmodel import VerticalModel
+from verticalmodel.judge.judge import measured
 
 __all__ = ["ClauseLine", "Report", "as_json", "as_text", "report"]
 
-_WORK = (conditions.ACCEPTED, conditions.READY, conditions.PROGRESSING)
-"""What a model needs to serve at all, in the order in which one hangs on the other."""
+_HEAD = (conditions.ACCEPTED, conditions.READY, conditions.PROGRESSING, conditions.COMPLIANT)
+"""What a model needs to serve at all, in the order in which one hangs on the other, and the sum of its clauses."""
 _RANK: Mapping[Status, int] = {"False": 0, "Unknown": 1, "True": 2}
 
 
@@ -39,6 +40,8 @@ class ClauseLine:
     valid_until: datetime | None
     acts: str
     """Who has to act where it is not True: `platform` or `model team`."""
+    measured: bool
+    """Whether this version of `vmodel` knows a measure for it."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Report:
     namespace: str
     name: str
     url: str | None
-    work: tuple[Condition, ...]
-    """Accepted, Ready and Progressing, as far as they are stored."""
+    head: tuple[Condition, ...]
+    """Accepted, Ready, Progressing and Compliant, as far as they are stored."""
     stale: bool
     """The status belongs to an earlier spec."""
     clauses: tuple[ClauseLine, ...]
@@ -64,7 +67,7 @@ class Report:
     @property
     def healthy(self) -> bool:
         """It serves its present spec, and no clause is broken."""
-        serves = any(one.type == conditions.READY and one.status == "True" for one in self.work)
+        serves = any(one.type == conditions.READY and one.status == "True" for one in self.head)
         return serves and not self.stale and all(line.verdict != "False" for line in self.clauses)
 
 
@@ -91,13 +94,14 @@ def report(model: VerticalModel, standard: OperatingStandard | None, now: dateti
                 instance=one.instance,
                 valid_until=one.valid_until,
                 acts=_acts(clause, one.reason),
+                measured=clause is not None and measured(clause),
             )
         )
     return Report(
         namespace=model.metadata.namespace,
         name=model.metadata.name,
         url=model.status.url,
-        work=tuple(known[kind] for kind in _WORK if kind in known),
+        head=tuple(known[kind] for kind in _HEAD if kind in known),
         stale=model.status.observed_generation != model.metadata.generation,
         clauses=tuple(sorted(lines, key=lambda line: (_RANK[line.verdict], line.id))),
         now=now,
@@ -119,9 +123,9 @@ def _lines(told: Report) -> Iterator[str]:
     yield f"{told.namespace}/{told.name}  {told.url or 'has no address yet'}"
     if told.stale:
         yield "  the operator has not looked at the present spec yet: what follows is of an earlier one"
-    if not told.work:
+    if not told.head:
         yield "  no status yet: is the operator running? `kubectl get pods -n verticalmodel-system` says"
-    for one in told.work:
+    for one in told.head:
         yield f"  {one.type:<12} {one.status:<8} {one.reason}{f': {one.message}' if one.message else ''}"
     for verdict, group in groupby(told.clauses, key=lambda line: line.verdict):
         lines = list(group)
@@ -131,13 +135,12 @@ def _lines(told: Report) -> Iterator[str]:
 
 
 _HEADINGS: Mapping[Status, str] = {"False": "BROKEN", "Unknown": "UNKNOWN", "True": "MET"}
-_SIGNS = {"AtLeast": "at least", "AtMost": "at most", "Equals": "exactly"}
 
 
 def _line(line: ClauseLine, now: datetime) -> str:
     words = [f"  {line.id:>3} {line.condition:<28}"]
     if line.value is not None:
-        limit = f", {_SIGNS.get(line.comparator, 'limit')} {line.limit:g}" if line.limit is not None else ""
+        limit = f", {COMPARISONS.get(line.comparator, 'limit')} {line.limit:g}" if line.limit is not None else ""
         words.append(f"{line.value:g} {line.unit or ''}{limit}".rstrip())
     if line.instance:
         words.append(f"({line.instance})")
@@ -151,13 +154,20 @@ def _line(line: ClauseLine, now: datetime) -> str:
 
 def _unknown(lines: Sequence[ClauseLine]) -> Iterator[str]:
     """Those that nobody measures by their numbers; the others one by one, since each has a cause of its own."""
-    unmeasured = [line for line in lines if line.reason == ClauseReason.NOT_MEASURED]
+    unmeasured = [line for line in lines if line.reason == ClauseReason.NOT_MEASURED and not line.measured]
     for line in lines:
-        if line.reason != ClauseReason.NOT_MEASURED:
+        if line not in unmeasured:
             yield _line(line, line.valid_until or datetime.min.replace(tzinfo=UTC))
     if unmeasured:
-        numbers = ", ".join(str(line.id) for line in unmeasured)
-        yield f"  not measured: {numbers}; `vmodel explain N` says what would measure it"
+        numbers = _ranges([line.id for line in unmeasured])
+        yield f"  not measured by this version: {numbers}; `vmodel explain N` says what would measure it"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """`1-12, 14, 16-29` of numbers in order."""
+    # Numbers that follow each other are all as far from their places.
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def _span(until: datetime, now: datetime) -> str:
@@ -176,7 +186,7 @@ def as_json(told: Report) -> dict[str, Any]:
         "met": told.met,
         "total": len(told.clauses),
         "conditions": [
-            {"type": one.type, "status": one.status, "reason": one.reason, "message": one.message} for one in told.work
+            {"type": one.type, "status": one.status, "reason": one.reason, "message": one.message} for one in told.head
         ],
         "clauses": [
             {

@@ -46,10 +46,12 @@ class Instance:
     service_uid: str = ""
     container_id: str = ""
     """The container that answers for it, where one does: a restarted one has not been measured."""
+    since: datetime | None = None
+    """What answers for it is no older: an earlier look was at something else. None where nobody knows."""
 
     def is_subject_of(self, entry: Entry) -> bool:
         """Whether a state entry of this name is about the instance that lives now."""
-        if entry.scope != "State":
+        if entry.scope != "State" or (self.since is not None and entry.measured_at < self.since):
             return False
         about = next((one.value for one in entry.observations if one.name == CONTAINER), None)
         if about is not None and not (about and self.container_id.startswith(about)):

@@ -12,7 +12,12 @@ from verticalmodel.judge.instances import unknown
 from verticalmodel.judge.measures import MEASURES, Measure
 from verticalmodel.judge.verdict import Verdict
 
-__all__ = ["judge"]
+__all__ = ["judge", "measured"]
+
+
+def measured(clause: Clause) -> bool:
+    """Whether this version judges the clause from measurements."""
+    return clause.scope == "Model" and clause.measure in MEASURES
 
 
 def judge(observed: Observed, registry: Mapping[str, Measure] = MEASURES) -> tuple[Verdict, ...]:
@@ -28,12 +33,8 @@ def judge(observed: Observed, registry: Mapping[str, Measure] = MEASURES) -> tup
 
 def _verdict(clause: Clause, observed: Observed, registry: Mapping[str, Measure]) -> Verdict:
     if clause.scope == "Platform":
-        standard = "" if observed.standard is None else observed.standard.metadata.name
-        return unknown(
-            clause,
-            ClauseReason.NOT_MEASURED,
-            f"Judged once for the whole platform, not for this model; see the status of OperatingStandard {standard!r}",
-        )
+        message = f"Judged once for the whole platform, not for this model. {_not_yet(clause)}"
+        return unknown(clause, ClauseReason.NOT_MEASURED, message)
     if observed.model.metadata.deletion_timestamp is not None:
         return unknown(clause, ClauseReason.NOT_MEASURED, "The model is being deleted, so it is not measured any more")
     measure = registry.get(clause.measure)

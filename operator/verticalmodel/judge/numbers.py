@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from verticalmodel.api.operatingstandard import Clause
+from verticalmodel.api.operatingstandard import COMPARISONS, Clause
 
-_WORDS = {"AtLeast": "at least", "AtMost": "at most", "Equals": "exactly"}
 _DIGITS = 4
 
 
@@ -33,4 +32,4 @@ def rounded(clause: Clause, value: float) -> float:
 
 def shown(clause: Clause, value: float) -> str:
     """Value and limit for people, for example `1.2 TLS, limit at least 1.3`."""
-    return f"{rounded(clause, value):.10g} {clause.unit}, limit {_WORDS[clause.comparator]} {clause.limit:.10g}"
+    return f"{rounded(clause, value):.10g} {clause.unit}, limit {COMPARISONS[clause.comparator]} {clause.limit:.10g}"

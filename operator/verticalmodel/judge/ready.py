@@ -57,7 +57,7 @@ def ready(observed: Observed, template_digest: str | None) -> Rollup:
     spec = observed.model.spec
     serving = [pod for pod in observed.pods if pod.serving and pod.owned]
     current = [pod for pod in serving if template_digest is not None and pod.template_digest == template_digest]
-    older = _older(len(serving) - len(current))
+    older = _older([pod for pod in serving if pod not in current])
     if not current:
         return _no_pods(observed, template_digest, older)
     up = sorted((pod for pod in current if pod.ready), key=lambda pod: pod.name)
@@ -86,7 +86,13 @@ def _no_pods(observed: Observed, template_digest: str | None, older: str) -> Rol
 
 def _not_delivered(pod: str, report: Report, model: VerticalModel, older: str) -> Rollup:
     """The parameters were refused before one byte reached the server: the refusal's own reason is the condition's."""
-    return _not_ready(report.reason.value, f"{_refused_field(report, model)}: {report.message} (pod {pod}).{older}")
+    way_out = ""
+    if report.reason is Reason.KEY_MISSING and model.spec.source.key is not None:
+        key, space = model.spec.source.key, model.metadata.namespace
+        command = f"kubectl -n {space} create secret generic {key.name} --from-file={key.key}=FILE"
+        way_out = f"; `{command}` makes it, or name a Secret and an entry that are there"
+    field = _refused_field(report, model)
+    return _not_ready(report.reason.value, f"{field}: {report.message} (pod {pod}){way_out}.{older}")
 
 
 def _refused_field(report: Report, model: VerticalModel) -> str:
@@ -120,8 +126,13 @@ def _not_ready(reason: str, message: str) -> Rollup:
     return Rollup(READY, "False", reason, bounded(message))
 
 
-def _older(count: int) -> str:
-    return f" {count} of an earlier template still run." if count else ""
+def _older(pods: Sequence[ObservedPod]) -> str:
+    """What pods of an earlier template do meanwhile: this condition is about the present one."""
+    answering = sum(pod.ready for pod in pods)
+    if answering:
+        are = "is" if answering == 1 else "are"
+        return f" The earlier version goes on answering: {answering} of its pods {are} Ready."
+    return f" An earlier version does not answer either: {', '.join(pod.name for pod in pods)}." if pods else ""
 
 
 def _bad_answers(observed: Observed, pods: Sequence[ObservedPod]) -> list[tuple[str, str]]:

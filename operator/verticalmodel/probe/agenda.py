@@ -32,9 +32,10 @@ class Agenda:
 
 def _usable(entry: Entry | None, expected: Expected, now: datetime) -> Entry | None:
     """The entry, where it is about this very instance and holds now."""
-    if entry is None or entry.binding != expected.binding or entry.expires_at <= now:
+    if entry is None or entry.expires_at <= now:
         return None
-    return entry if _observed(entry, CONTAINER) == expected.container else None
+    about = expected.is_subject_of(entry.binding, _observed(entry, CONTAINER), entry.measured_at)
+    return entry if about else None
 
 
 def _observed(entry: Entry, name: str) -> str:
@@ -96,7 +97,8 @@ def worth_writing(  # noqa: PLR0913  one decision, and everything it depends on
     chosen = []
     for look in looks:
         due = expected.get(look.key)
-        if due is None or due != Expected(look.binding, look.observations.get(CONTAINER, "")):
+        about = look.binding, look.observations.get(CONTAINER, ""), look.measured_at
+        if due is None or not due.is_subject_of(*about):
             continue  # gone or replaced while we looked
         entry = _usable(entries.get(look.key), due, now)
         if look.conclusive or look.unsettling:

@@ -25,22 +25,10 @@ from verticalmodel.kube.resources import (
     Key,
 )
 from verticalmodel.probe.measurement import MEASURES
+from verticalmodel.probe.projection import lifetimes_from, node_from, pod_from, service_from, speaks_from, wish_from
 from verticalmodel.probe.settings import Settings
 from verticalmodel.probe.trust import Trust, trusted
-from verticalmodel.probe.world import (
-    Model,
-    Node,
-    Pod,
-    Service,
-    Speaks,
-    Wish,
-    lifetimes_from,
-    node_from,
-    pod_from,
-    service_from,
-    speaks_from,
-    wish_from,
-)
+from verticalmodel.probe.world import Model, Node, Pod, Service, Speaks, Wish
 
 __all__ = ["Cluster", "Kept"]
 

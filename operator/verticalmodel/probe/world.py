@@ -1,19 +1,14 @@
-"""What exists to be measured, read from API objects as they are. Pure.
-
-The prober reads the objects itself and shares no code with the operator's reading of them: two readers that agree are
-worth more than one that is believed twice.
-"""
+"""What exists to be measured, and what evidence about it must be bound to. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Binding
-from verticalmodel.probe.measurement import CANARY, MEASURES, SANDBOX, TRANSPORT, Key
+from verticalmodel.probe.measurement import CANARY, SANDBOX, TRANSPORT, Key
 from verticalmodel.probe.transport import Target
 
 __all__ = [
@@ -25,16 +20,8 @@ __all__ = [
     "Service",
     "Speaks",
     "Wish",
-    "lifetimes_from",
-    "node_from",
-    "pod_from",
-    "service_from",
     "short",
-    "speaks_from",
-    "wish_from",
 ]
-
-_SHARES = ("hostPID", "hostIPC", "hostNetwork", "shareProcessNamespace")
 
 
 @dataclass(frozen=True)
@@ -61,6 +48,7 @@ class Pod:
     ready: bool
     containers: tuple[Container, ...]
     shares_host: tuple[str, ...] = ()
+    created_at: datetime | None = None
 
     @property
     def guard(self) -> str:
@@ -112,6 +100,13 @@ class Expected:
 
     binding: Binding
     container: str = ""
+    since: datetime | None = None
+    """No earlier look is about what is there now: of a Service, when the oldest pod that may be behind it was made."""
+
+    def is_subject_of(self, binding: Binding, container: str, measured_at: datetime) -> bool:
+        """Whether a look with this binding, at this container and this time, was a look at this very instance."""
+        fresh = self.since is None or measured_at >= self.since
+        return fresh and (binding, container) == (self.binding, self.container)
 
 
 @dataclass(frozen=True)
@@ -162,7 +157,12 @@ class Model:
 
     def expected(self) -> dict[Key, Expected]:
         """What can be measured now."""
-        found = {(TRANSPORT, one.instance): Expected(one.binding, one.container) for one in self.targets()}
+        found = {
+            (TRANSPORT, one.instance): Expected(
+                one.binding, one.container, self._behind_service_since() if one.binding.service_uid else None
+            )
+            for one in self.targets()
+        }
         for pod in self.pods:
             binding = Binding(pod_uid=pod.uid)
             for one in pod.containers:
@@ -171,6 +171,11 @@ class Model:
             if pod.guard and pod.ready:
                 found[CANARY, f"pod/{pod.name}"] = Expected(binding, short(pod.server))
         return found
+
+    def _behind_service_since(self) -> datetime | None:
+        running = [pod.created_at for pod in self.pods if any(one.running for one in pod.containers)]
+        known = [moment for moment in running if moment is not None]
+        return min(known) if known and len(known) == len(running) else None
 
     def alive(self, key: Key, binding: Binding) -> bool:
         """Whether the instance that an entry is bound to still exists, measurable at this moment or not."""
@@ -185,83 +190,3 @@ class Model:
 def short(container_id: str) -> str:
     """The short form of a container id, as crictl shows it."""
     return container_id[:12]
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def pod_from(raw: Mapping[str, Any]) -> Pod | None:
-    """A Pod object as it is served; None for one that is finished, on its way out, or nowhere yet."""
-    meta, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
-    if meta.get("deletionTimestamp") or not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
-        return None
-    sidecars = {one["name"] for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"}
-    statuses: list[Mapping[str, Any]] = [
-        *(status.get("containerStatuses") or ()),
-        *(one for one in status.get("initContainerStatuses") or () if one["name"] in sidecars),
-        *(status.get("ephemeralContainerStatuses") or ()),
-    ]
-    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
-    return Pod(
-        name=meta["name"],
-        uid=meta["uid"],
-        model=(meta.get("labels") or {}).get(names.LABEL_MODEL) or "",
-        node=spec["nodeName"],
-        ip=status.get("podIP") or "",
-        ready=conditions.get("Ready") == "True",
-        containers=tuple(_container(one) for one in statuses),
-        shares_host=tuple(name for name in _SHARES if spec.get(name)),
-    )
-
-
-def _container(raw: Mapping[str, Any]) -> Container:
-    running = (raw.get("state") or {}).get("running")
-    return Container(
-        name=raw["name"],
-        container_id=(raw.get("containerID") or "").rpartition("://")[2],
-        running=running is not None,
-        started_at=_moment((running or {}).get("startedAt")),
-    )
-
-
-def service_from(raw: Mapping[str, Any]) -> Service | None:
-    """A Service object as it is served; None where it has no address of its own (headless)."""
-    address = raw["spec"].get("clusterIP") or "None"
-    return None if address == "None" else Service(raw["metadata"]["name"], raw["metadata"]["uid"], address)
-
-
-def node_from(raw: Mapping[str, Any]) -> Node | None:
-    """A Node object as it is served; None while it reports no InternalIP."""
-    status = raw.get("status") or {}
-    addresses = [one["address"] for one in status.get("addresses") or () if one["type"] == "InternalIP"]
-    port = ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port") or 10250
-    return Node(raw["metadata"]["name"], addresses[0], port) if addresses else None
-
-
-def wish_from(raw: Mapping[str, Any]) -> Wish | None:
-    """A VerticalModel object as it is served; None where it is on its way out."""
-    meta, spec = raw["metadata"], raw["spec"]
-    if meta.get("deletionTimestamp"):
-        return None
-    standard = (spec.get("standard") or {}).get("name") or names.DEFAULT_STANDARD
-    bundle = (spec.get("certificate") or {}).get("caBundle") or ""
-    return Wish(meta["namespace"], meta["name"], meta["uid"], standard, spec["runtime"]["name"], bundle)
-
-
-def speaks_from(raw: Mapping[str, Any]) -> Speaks:
-    """What a ModelRuntime says of its protocol."""
-    spec = raw["spec"]
-    posts = (str(route["path"]) for route in spec.get("routes") or () if route.get("method", "POST") == "POST")
-    return Speaks(
-        protocol=str(spec.get("protocol") or "open-inference-v2"),
-        sample_request=str(spec.get("sampleRequest") or ""),
-        path=next(posts, ""),
-        timeout_seconds=float(spec.get("timeoutSeconds") or Speaks.timeout_seconds),
-    )
-
-
-def lifetimes_from(raw: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds that evidence holds, by measure, from an OperatingStandard as it is served; measures of ours only."""
-    clauses = raw["spec"].get("clauses") or ()
-    return {one["measure"]: float(one["lifetimeSeconds"]) for one in clauses if one["measure"] in MEASURES}

@@ -27,6 +27,8 @@ def deployment(plan: Plan, pinned: Pinned) -> dict[str, Any]:
     }
 
 
-def _rolling_update(plan: Plan) -> dict[str, int]:
+def _rolling_update(plan: Plan) -> dict[str, int | str]:
+    if plan.makes_way:
+        return {"maxSurge": 0, "maxUnavailable": "100%"}
     # Without surge one goes before one comes: on the last free GPU a surge would wait for itself.
     return {"maxSurge": 1, "maxUnavailable": 0} if plan.surge else {"maxSurge": 0, "maxUnavailable": 1}

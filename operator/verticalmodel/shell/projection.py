@@ -6,7 +6,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -18,6 +18,11 @@ from verticalmodel.ownership import Ownership, ownership
 from verticalmodel.seal.report import Report, parse
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,15}")
+_AT_ONCE = timedelta(seconds=1)  # API times are whole seconds, and the two are not written in one instant
+# What the scheduler adds of preemption repeats its reasons, and of a claim that is not there it says so twice.
+_PREEMPTION = re.compile(
+    r"[.,]? (?:no new claims to deallocate, |still not schedulable, )?preemption: |(?<=not found)\. not found"
+)
 _HOST_FLAGS = ("hostPID", "hostIPC", "hostNetwork", "shareProcessNamespace")
 
 
@@ -159,6 +164,7 @@ def pod(obj: Mapping[str, Any]) -> Pod:
                 if entry.get("restartPolicy") != "Always"
             ),
             failure=_failure(status),
+            was_ready=_was_ready(status, conditions),
             claims_unprepared_since=_claims_unprepared_since(spec, conditions),
             claim_retries=whole_number((meta.get("annotations") or {}).get(names.ANNOTATION_CLAIM_RETRY)),
         ),
@@ -182,12 +188,24 @@ def _says(conditions: Mapping[str, Mapping[str, Any]], kind: str) -> str:
     return str(conditions[kind]["status"]) if kind in conditions else ""
 
 
+def _was_ready(status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether it is or was Ready: a kubelet says so first when it takes the pod, and again only where that changes."""
+    if _says(conditions, "Ready") in ("", "True"):
+        return "Ready" in conditions
+    began, changed = status.get("startTime"), conditions["Ready"].get("lastTransitionTime")
+    if not began or not changed:
+        # Who knows.
+        return True
+    return datetime.fromisoformat(changed) - datetime.fromisoformat(began) > _AT_ONCE
+
+
 def _unscheduled(conditions: Mapping[str, Mapping[str, Any]]) -> str:
     """What the scheduler says of a pod for which it finds no node."""
     if _says(conditions, "PodScheduled") != "False":
         return ""
     said = conditions["PodScheduled"]
-    return str(said.get("message") or said.get("reason") or "no node")[:512]
+    words = _PREEMPTION.split(str(said.get("message") or ""))[0] or str(said.get("reason") or "no node")
+    return words[:512]
 
 
 def _claims_unprepared_since(spec: Mapping[str, Any], conditions: Mapping[str, Mapping[str, Any]]) -> datetime | None:

@@ -27,6 +27,7 @@ from verticalmodel.preflight import Held, hold
 from verticalmodel.refusals import Refusal
 from verticalmodel.render.children import children
 from verticalmodel.render.pin import Pinned, kept, pin
+from verticalmodel.rollout import make_way
 from verticalmodel.shell import gather
 from verticalmodel.shell.caches import Caches
 from verticalmodel.shell.certificates import Certificates
@@ -121,7 +122,10 @@ class Reconciler:
                 certificate = await ensured(
                     self._certificates, planned, certificate, doubtful=doubtful, settled=settled
                 )
-            manifests = (*children(planned, pinned), *(waits.children if waits is not None else ()))
+            manifests = (
+                *children(make_way(planned, pinned.digest, pods), pinned),
+                *(waits.children if waits is not None else ()),
+            )
             await self._confirm(model, manifests)
             await apply_children(self._api, self._caches, planned.owner, manifests, settled=settled)
             certificate, said = await issued(self._api, planned, certificate, settled=settled)

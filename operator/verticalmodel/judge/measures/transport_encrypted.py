@@ -2,7 +2,7 @@
 
 Reads: the prober's `transport-encrypted` evidence for every endpoint of the model, that is each pod of which anything
 runs, ready or not (`pod/NAME:8443`, bound to the pod's uid, and where it names a container, to the guard that runs
-now), and the Service (`service/NAME:443`, bound to its uid).
+now), and the Service (`service/NAME:443`, bound to its uid, and measured since the oldest pod behind it was made).
 
 The value is the lowest version that the endpoint accepts: 1.3, 1.2, 1.1, 1.0, or 0 where it answers in plain text. It
 is worked out again from the observations, and an entry whose value says something else speaks for nobody. An acceptance
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from verticalmodel.api import names
 from verticalmodel.api.conditions import ClauseReason
@@ -63,7 +64,15 @@ def _expected(observed: Observed, reader: Reader) -> Iterator[tuple[Instance, Re
             guard = container_id(pod, names.CONTAINER_GUARD)
             yield Instance(f"pod/{pod.name}:{names.GUARD_PORT}", pod_uid=pod.uid, container_id=guard), reader
     if observed.service is not None:
-        yield Instance(_service(observed.service.name), service_uid=observed.service.uid), reader
+        service, since = observed.service, _behind_service_since(observed)
+        yield Instance(_service(service.name), service_uid=service.uid, since=since), reader
+
+
+def _behind_service_since(observed: Observed) -> datetime | None:
+    """When the oldest pod that may answer for the Service was made; None where that is not known of all of them."""
+    running = [pod.created_at for pod in observed.pods if runs(pod)]
+    known = [moment for moment in running if moment is not None]
+    return min(known) if known and len(known) == len(running) else None
 
 
 def _service(name: str) -> str:
