@@ -46,6 +46,7 @@ async def test_a_new_process_writes_nothing_over_what_it_finds(world: World, kin
     await world.settle(key)
     async with operator_in(kinds, world.namespace) as second:
         second.reconciler._certificates._authority = world.reconciler._certificates._authority  # noqa: SLF001 - the same CA, as after a restart
+        await second.caught_up()
         await second.reconcile(key)
         assert second.writes == []
 

@@ -81,7 +81,6 @@ def test_a_kind_becomes_one_whole_custom_resource_definition() -> None:
                 "plural": "things",
                 "singular": "thing",
                 "shortNames": ["th"],
-                "categories": ["vmodels"],
             },
             "versions": [
                 {
@@ -143,6 +142,12 @@ def test_a_kind_becomes_one_whole_custom_resource_definition() -> None:
             ],
         },
     }
+
+
+@every_kind
+def test_who_lists_the_category_in_a_namespace_is_shown_nothing_of_other_namespaces(module: ModuleType) -> None:
+    wanted = ["vmodels"] if module.KIND.scope == "Namespaced" else None
+    assert crd(module)["spec"]["names"].get("categories") == wanted
 
 
 @every_kind
