@@ -242,6 +242,7 @@ async def world(apiserver: Path, connection: Connection, namespace: str, tmp_pat
         status = {
             "addresses": [{"type": "InternalIP", "address": host}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+            "nodeInfo": {**dict.fromkeys(NODE_INFO, "x"), "operatingSystem": "linux"},
         }
         await api.patch_merge(resources.NODES, Key("", node), {"status": status}, subresource="status")
         try:
@@ -250,6 +251,15 @@ async def world(apiserver: Path, connection: Connection, namespace: str, tmp_pat
             for name in list(world.pods):
                 await world.remove_pod(name)
             await api.delete(resources.NODES, Key("", node))
+
+
+NODE_INFO = (
+    *("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion"),
+    *("kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture"),
+)
+"""What the API server asks a node to report, if it reports anything."""
+REPORTS = ("operating-system-supported", "framework-supported", "tenants-isolated")
+"""Measures that speak of a whole pod, as the canary does."""
 
 
 def instances(found: Evidence) -> set[tuple[str, str]]:
@@ -264,16 +274,17 @@ def all_of(*pods: str) -> set[tuple[str, str]]:
             ("transport-encrypted", f"pod/{pod}:8443"),
             ("sandbox-enforced", f"pod/{pod}/guard"),
             ("sandbox-enforced", f"pod/{pod}/server"),
-            ("canary-answer", f"pod/{pod}"),
+            *((measure, f"pod/{pod}") for measure in ("canary-answer", *REPORTS)),
         )
     }
 
 
 def good(found: Evidence) -> dict[str, object]:
-    """What was found good, by instance: the value, for a canary its answer."""
+    """What was found good, by instance and but for the reports: the value, for a canary its answer."""
     return {
         entry.instance: next((one.value for one in entry.observations if one.name == "answer"), entry.value)
         for entry in found.spec.entries
+        if entry.measure not in REPORTS
     }
 
 

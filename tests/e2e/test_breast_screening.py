@@ -1,4 +1,4 @@
-"""The user's journey: a real model from a claim answers over TLS 1.3, and two clauses are judged from measurements."""
+"""The user's journey: a real model from a claim answers over TLS 1.3, and five clauses are judged from measurements."""
 
 from __future__ import annotations
 
@@ -55,18 +55,21 @@ def test_a_pod_of_another_namespace_does_not_get_through_while_one_of_our_own_do
     assert "through" not in stranger
 
 
-def test_clauses_13_and_30_are_true_by_measurement_and_all_others_say_what_would_measure_them(
+def test_clauses_are_judged_by_measurement_and_all_others_say_what_would_measure_them(
     cluster: Cluster, served: str
 ) -> None:
-    for kind in ("TransportEncrypted", "SandboxEnforced"):
+    for kind in ("TransportEncrypted", "SandboxEnforced", "OperatingSystemSupported", "FrameworkSupported"):
         assert cluster.await_condition(served, MODEL, kind, "True")["reason"] == "Measured"
+    # Whoever may connect is answered: there are no tenants yet.
+    assert cluster.await_condition(served, MODEL, "TenantsIsolated", "False")["reason"] == "ThresholdExceeded"
     status = cluster.get("vmodel", MODEL, "-n", served)["status"]
     clauses = {clause["id"]: clause for clause in status["clauses"]}
     assert (clauses[13]["value"], clauses[13]["limit"], clauses[13]["unit"]) == (1.3, 1.3, "TLS")
     assert (clauses[30]["value"], clauses[30]["limit"]) == (0, 0)
-    others = [clause for number, clause in clauses.items() if number not in (13, 30)]
+    assert (clauses[5]["value"], clauses[6]["value"], clauses[31]["value"]) == (1, 1, 3)
+    others = [clause for number, clause in clauses.items() if number not in (5, 6, 13, 30, 31)]
     assert {(clause["verdict"], clause["reason"]) for clause in others} == {("Unknown", "NotMeasured")}
-    assert (len(clauses), status["met"]) == (34, "2/34")
+    assert (len(clauses), status["met"]) == (34, "4/34")
     messages = {condition["type"]: condition["message"] for condition in status["conditions"]}
     assert all(messages[clause["condition"]] for clause in others)
     [evidence] = cluster.get("evidence", "-n", served)["items"]

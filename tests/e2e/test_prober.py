@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 MODEL = "breast-screening"
 BUSYBOX = "verticalmodel-test/busybox:1"
 SYSTEM = names.SYSTEM_NAMESPACE
+OF_A_POD = ("canary-answer", "operating-system-supported", "framework-supported", "tenants-isolated")
 Entries = dict[str, Entry]
 
 
@@ -50,14 +51,19 @@ def served(cluster: Cluster, claim: str) -> str:
 
 
 def recorded(cluster: Cluster, namespace: str) -> Entries:
-    """What the prober recorded of the model, by instance; empty before its first word. The chain is verified."""
+    """What the prober recorded of the model, by place; empty before its first word. The chain is verified."""
     uid = cluster.get("vmodel", MODEL, "-n", namespace)["metadata"]["uid"]
     name = names.evidence_name(MODEL, uid, names.MANAGER_PROBER)
     listed = cluster.get("evd", "-n", namespace)["items"]
     found = [Evidence.model_validate(one) for one in listed if one["metadata"]["name"] == name]
     for one in found:
         assert evidence.verify(one, Subject(kind="VerticalModel", name=MODEL, uid=uid)) == ""
-    return {entry.instance: entry for one in found for entry in one.spec.entries}
+    return {place(entry): entry for one in found for entry in one.spec.entries}
+
+
+def place(entry: Entry) -> str:
+    """The instance, and before it the measure where several speak of a pod as a whole."""
+    return f"{entry.measure} {entry.instance}" if entry.measure in OF_A_POD else entry.instance
 
 
 def once(
@@ -74,7 +80,7 @@ def once(
 
 
 def measured(cluster: Cluster, namespace: str, instances: set[str]) -> Entries:
-    """The entries once there is a conclusive one of each instance."""
+    """The entries once there is a conclusive one of each place."""
 
     def whole(found: Entries) -> bool:
         return found.keys() == instances and {one.outcome for one in found.values()} == {"Measured"}
@@ -93,7 +99,8 @@ def pods(cluster: Cluster, namespace: str) -> dict[str, Any]:
 
 
 def instances_of(pod: str) -> set[str]:
-    return {f"pod/{pod}:8443", f"pod/{pod}/guard", f"pod/{pod}/server", f"pod/{pod}"}
+    looks = {f"pod/{pod}:8443", f"pod/{pod}/guard", f"pod/{pod}/server"}
+    return looks | {f"{measure} pod/{pod}" for measure in OF_A_POD}
 
 
 def rogue(name: str, container: dict[str, Any]) -> dict[str, Any]:
@@ -139,9 +146,26 @@ def test_every_endpoint_and_every_live_cgroup_of_a_served_model_is_measured(clus
         assert entries[f"pod/{name}/{container}"].value == 0
         assert int(facts["memoryLimitBytes"]) == int(limit[:-2]) * units[limit[-2:]]
         assert int(facts["pidsMax"]) > 0
-    assert seen(entries[f"pod/{name}"])["answer"] == "good"
-    cluster.await_condition(served, MODEL, "TransportEncrypted", "True")
-    cluster.await_condition(served, MODEL, "SandboxEnforced", "True")
+    answer, system, framework, tenants = (entries[f"{measure} pod/{name}"] for measure in OF_A_POD)
+    assert seen(answer)["answer"] == "good"
+    node = cluster.get("node", pods(cluster, served)[name]["spec"]["nodeName"])
+    assert seen(system) == {
+        "node": node["metadata"]["name"],
+        "operatingSystem": "linux",
+        "osImage": node["status"]["nodeInfo"]["osImage"],
+        "kernel": node["status"]["nodeInfo"]["kernelVersion"],
+    }
+    assert (seen(framework)["platform"], seen(framework)["producer"]) == ("onnx_onnxv1", "skl2onnx")
+    assert int(seen(framework)["opset"]) >= 9
+    for kind in ("TransportEncrypted", "SandboxEnforced", "OperatingSystemSupported", "FrameworkSupported"):
+        cluster.await_condition(served, MODEL, kind, "True")
+    # Nothing that we render asks for a token.
+    assert (tenants.value, {seen(tenants)[way] for way in ("noToken", "wrongToken", "expiredToken")}) == (
+        3,
+        {"answered"},
+    )
+    broken = cluster.await_condition(served, MODEL, "TenantsIsolated", "False")
+    assert "without a token" in broken["message"]
 
 
 def test_a_new_pod_is_measured_and_an_old_one_leaves_the_evidence(cluster: Cluster, served: str) -> None:
@@ -158,7 +182,7 @@ def test_a_new_pod_is_measured_and_an_old_one_leaves_the_evidence(cluster: Clust
     after = once(cluster, served, "the second pod measured in the place of the first", replaced, timeout=180)
 
     newest = max(entry.sequence for entry in before.values())
-    assert all(entry.sequence > newest for name, entry in after.items() if name.startswith("pod/"))
+    assert all(entry.sequence > newest for name, entry in after.items() if "pod/" in name)
 
 
 @pytest.mark.usefixtures("unfenced")

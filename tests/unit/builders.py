@@ -30,6 +30,7 @@ OLD_DIGEST = "sha256:" + "2" * 64
 EDITION = editions.load(names.DEFAULT_STANDARD)
 
 TRANSPORT, SANDBOX, CANARY = "transport-encrypted", "sandbox-enforced", "canary-answer"
+OPERATING_SYSTEM, FRAMEWORK, TENANTS = "operating-system-supported", "framework-supported", "tenants-isolated"
 
 Draft = dict[str, Any]
 
@@ -168,6 +169,28 @@ def container_drafts(pods: Iterable[ObservedPod]) -> tuple[Draft, ...]:
     return tuple(sandbox_draft(one, box) for one in pods for box in one.containers if box.running)
 
 
+def system_draft(owner: ObservedPod, **seen: str) -> Draft:
+    """What the pod's node reports of its system."""
+    linux = {"operatingSystem": "linux", "osImage": "Debian GNU/Linux 13", "kernel": "6.12.0-amd64", "node": owner.node}
+    figures = {"value": 1.0, "unit": "supported", "binding": {"podUid": owner.uid}}
+    return draft(OPERATING_SYSTEM, f"pod/{owner.name}", {**linux, **seen}, **figures)
+
+
+def framework_draft(owner: ObservedPod, **seen: str) -> Draft:
+    """What the pod's server reports of a file that PyTorch wrote."""
+    onnx = {"platform": "onnx_onnxv1", "producer": "pytorch", "producerVersion": "2.9.1", "opset": "18"}
+    figures = {"value": 1.0, "unit": "supported", "binding": {"podUid": owner.uid}}
+    return draft(FRAMEWORK, f"pod/{owner.name}", {**onnx, **seen}, **figures)
+
+
+def tenants_draft(owner: ObservedPod, *, value: float = 0.0, **seen: str) -> Draft:
+    """Every wrong way in refused, and the right one answered."""
+    refused = {"noToken": "refused 401", "wrongToken": "refused 401", "expiredToken": "refused 401"}
+    refused |= {"otherTenant": "refused 403", "ownToken": "answered"}
+    figures = {"value": value, "unit": "wrongly answered requests", "binding": {"podUid": owner.uid}}
+    return draft(TENANTS, f"pod/{owner.name}", {**refused, **seen}, **figures)
+
+
 def canary_draft(owner: ObservedPod, answer: str = "good", **changes: Any) -> Draft:
     """A canary's answer from a pod."""
     good = {"value": 0.02, "unit": "s", "binding": {"podUid": owner.uid}}
@@ -257,6 +280,6 @@ def good_world(**changes: Any) -> World:
     looks = (
         *endpoint_drafts(world.pods, world.service),
         *container_drafts(world.pods),
-        *(canary_draft(one) for one in world.pods),
+        *(made(one) for made in (canary_draft, system_draft, framework_draft, tenants_draft) for one in world.pods),
     )
     return world if world.drafts else replace(world, drafts=looks)

@@ -7,26 +7,16 @@ no change can break is not checked at all, and a test refuses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from unit.builders import CANARY, NOW, SANDBOX, TRANSPORT, World, container, sandbox_draft, standard
+from unit.builders import CANARY, NOW, SANDBOX, TRANSPORT, World, container, sandbox_draft
+from unit.fixture_changes import Change, Fixtures, at, passing_for, unknown_for
+from unit.pod_clause_fixtures import POD_FIXTURES
 from verticalmodel.api import names
 from verticalmodel.api.conditions import ClauseReason
-from verticalmodel.api.evidence import Evidence, Subject
 from verticalmodel.facts import ObservedContainer
-
-Change = Callable[[World], World]
-
-
-@dataclass(frozen=True)
-class Fixtures:
-    """Changes of a good world by what they are called."""
-
-    passing: Mapping[str, Change]
-    failing: Mapping[str, Change]
-    unknown: Mapping[str, tuple[ClauseReason, Change]]
 
 
 def _pod_port(world: World, position: int = 0) -> str:
@@ -41,153 +31,11 @@ def _box(world: World, name: str = names.CONTAINER_SERVER) -> str:
     return f"pod/{world.pods[0].name}/{name}"
 
 
-def _at(measure: str, place: Callable[[World], str], **changes: Any) -> Change:
-    """The entry about one instance, with changed fields or observations."""
-    return lambda world: world.changed(measure, place(world), **changes)
-
-
-def _forged(forge: Callable[[Evidence], Evidence]) -> Change:
-    return lambda world: replace(world, forge=forge)
-
-
-def _valued(measure: str, value: float) -> Callable[[Evidence], Evidence]:
-    """Somebody writes another value into entries that are chained already."""
-
-    def forge(found: Evidence) -> Evidence:
-        entries = tuple(
-            one.model_copy(update={"value": value}) if one.measure == measure else one for one in found.spec.entries
-        )
-        return found.model_copy(update={"spec": found.spec.model_copy(update={"entries": entries})})
-
-    return forge
-
-
-def _unknown_for(measure: str, place: Callable[[World], str]) -> dict[str, tuple[ClauseReason, Change]]:
-    """What makes evidence of any state measure worthless."""
-    iso = {seconds: (NOW + timedelta(seconds=seconds)).isoformat() for seconds in (-601, -600, -1, 6, 3600)}
-    return {
-        "there is no evidence": (ClauseReason.NOT_MEASURED, lambda world: replace(world, drafts=())),
-        "the measure has no entries": (ClauseReason.NOT_MEASURED, lambda world: world.without(measure)),
-        "one instance was not measured": (
-            ClauseReason.NOT_MEASURED,
-            lambda world: world.without(measure, place(world)),
-        ),
-        "no pod exists": (ClauseReason.NOT_MEASURED, lambda world: replace(world, pods=())),
-        "every pod is on its way out": (
-            ClauseReason.NOT_MEASURED,
-            lambda world: replace(world, pods=tuple(replace(one, deleting=True) for one in world.pods)),
-        ),
-        "the pod was replaced by one of the same name": (
-            ClauseReason.NOT_MEASURED,
-            lambda world: world.with_pod(0, uid="uid-of-the-next-one"),
-        ),
-        "a new pod runs that nobody has measured": (
-            ClauseReason.NOT_MEASURED,
-            lambda world: replace(
-                world, pods=(*world.pods, replace(world.pods[0], name="new", uid="uid-of-new", ready=False))
-            ),
-        ),
-        "a pod that nobody measured has started in part": (
-            ClauseReason.NOT_MEASURED,
-            lambda world: replace(
-                world, pods=(*world.pods, replace(world.pods[0], name="new", uid="uid-of-new", phase="Pending"))
-            ),
-        ),
-        "the entries are bound to nothing": (ClauseReason.NOT_MEASURED, _at(measure, place, binding={})),
-        "the entries tell of an event": (ClauseReason.NOT_MEASURED, _at(measure, place, scope="Event")),
-        "the model was created anew": (
-            ClauseReason.NOT_MEASURED,
-            lambda world: replace(
-                world, subject=Subject(name=world.model.metadata.name, uid="uid-of-the-former-model")
-            ),
-        ),
-        "the evidence names another model with this uid": (
-            ClauseReason.INCONSISTENT,
-            lambda world: replace(world, subject=Subject(name="another", uid=world.model.metadata.uid)),
-        ),
-        "somebody measured who may not": (
-            ClauseReason.NOT_MEASURED,
-            lambda world: replace(world, measurer=names.MANAGER_CHILDREN),
-        ),
-        "a value was changed after it was chained": (ClauseReason.INCONSISTENT, _forged(_valued(measure, 0.5))),
-        "a value is not a number": (ClauseReason.INCONSISTENT, _forged(_valued(measure, float("nan")))),
-        "the evidence has expired": (ClauseReason.EVIDENCE_EXPIRED, _at(measure, place, expiresAt=iso[-1])),
-        "the evidence claims to live longer than the clause allows": (
-            ClauseReason.EVIDENCE_EXPIRED,
-            _at(measure, place, measuredAt=iso[-601], expiresAt=iso[3600]),
-        ),
-        "the evidence is exactly as old as the clause allows": (
-            ClauseReason.EVIDENCE_EXPIRED,
-            _at(measure, place, measuredAt=iso[-600], expiresAt=iso[3600]),
-        ),
-        "the API server has not seen the object for longer than the clause allows": (
-            ClauseReason.EVIDENCE_EXPIRED,
-            lambda world: replace(world, managed_at=NOW - timedelta(seconds=601)).changed(measure, expiresAt=iso[3600]),
-        ),
-        "the measurement is from the future": (
-            ClauseReason.INCONSISTENT,
-            _at(measure, place, measuredAt=iso[6], expiresAt=iso[3600]),
-        ),
-        "the API server wrote it in the future": (
-            ClauseReason.INCONSISTENT,
-            lambda world: replace(world, managed_at=NOW + timedelta(seconds=6)),
-        ),
-        "the API server's time is not known": (
-            ClauseReason.INCONSISTENT,
-            lambda world: replace(world, managed_at=None),
-        ),
-        "the last attempt was inconclusive": (
-            ClauseReason.PROBE_FAILED,
-            _at(measure, place, outcome="Inconclusive", value=None, seen={"failure": "timeout"}),
-        ),
-        "a measurement has no value": (ClauseReason.INCONSISTENT, _at(measure, place, value=None)),
-        "a measurement has no sample": (ClauseReason.INCONSISTENT, _at(measure, place, samples=0)),
-        "the value has another unit": (ClauseReason.INCONSISTENT, _at(measure, place, unit="furlongs")),
-        "the samples are spread over more than the lifetime": (
-            ClauseReason.INCONSISTENT,
-            _at(measure, place, windowSeconds=601.0),
-        ),
-        "the hardware is simulated": (ClauseReason.SIMULATED, _at(measure, place, simulated=True)),
-    }
-
-
-def _passing_for(measure: str) -> dict[str, Change]:
-    fresh = {"measuredAt": NOW.isoformat(), "expiresAt": (NOW + timedelta(seconds=600)).isoformat()}
-    return {
-        "everything is as it should be": lambda world: world,
-        "one pod is not ready but measured": lambda world: world.with_pod(0, ready=False),
-        "a pod that nobody measured has not started yet": lambda world: replace(
-            world, pods=(*world.pods, replace(world.pods[0], name="pending", uid="p", phase="Pending", containers=()))
-        ),
-        "a pod that nobody measured is on its way out": lambda world: replace(
-            world, pods=(*world.pods, replace(world.pods[0], name="leaving", uid="l", deleting=True))
-        ),
-        "a pod that nobody measured has failed": lambda world: replace(
-            world, pods=(*world.pods, replace(world.pods[0], name="failed", uid="f", phase="Failed"))
-        ),
-        "an entry about a pod that is gone was bad": lambda world: replace(
-            world, drafts=(*world.drafts, {**_first(world, measure), "instance": "pod/gone", "value": 0.0})
-        ),
-        "the measurer's clock is ahead as clocks are": lambda world: world.changed(
-            measure, measuredAt=(NOW + timedelta(seconds=5)).isoformat(), expiresAt=fresh["expiresAt"]
-        ),
-        "it was measured this instant": lambda world: world.changed(measure, **fresh),
-        "a simulation edition accepts simulated hardware": lambda world: replace(
-            world.changed(measure, simulated=True), standard=standard(simulation=True)
-        ),
-        "canaries fail": lambda world: world.changed(CANARY, seen={"answer": "bad 500"}),
-    }
-
-
-def _first(world: World, measure: str) -> dict[str, Any]:
-    return next(one for one in world.drafts if one["measure"] == measure)
-
-
 def _seen(place: Callable[[World], str], **seen: str | None) -> Change:
     """Observations of a transport look changed; keywords as in transport_draft."""
     dotted = {"tls13": "tls1.3", "tls12": "tls1.2", "tls11": "tls1.1", "tls10": "tls1.0"}
     named = {dotted.get(name, name.replace("_", ".")): text for name, text in seen.items()}
-    return _at(TRANSPORT, place, seen=named)
+    return at(TRANSPORT, place, seen=named)
 
 
 def _accepting(place: Callable[[World], str], value: float, **seen: str) -> Change:
@@ -212,7 +60,7 @@ _TLS12 = "accepted TLS 1.2 ECDHE-ECDSA-AES256-GCM-SHA384"
 
 TRANSPORT_FIXTURES = Fixtures(
     passing={
-        **_passing_for(TRANSPORT),
+        **passing_for(TRANSPORT),
         "old versions are refused by other alerts of refusal": _seen(
             _pod_port, tls12="refused alert handshake_failure", tls10="refused alert insufficient_security"
         ),
@@ -260,7 +108,7 @@ TRANSPORT_FIXTURES = Fixtures(
         ),
     },
     unknown={
-        **_unknown_for(TRANSPORT, _pod_port),
+        **unknown_for(TRANSPORT, _pod_port),
         "the Service was not measured": (
             ClauseReason.NOT_MEASURED,
             lambda world: world.without(TRANSPORT, _service_port(world)),
@@ -281,9 +129,9 @@ TRANSPORT_FIXTURES = Fixtures(
         ),
         "1.2 is claimed although everything old was refused": (
             ClauseReason.INCONSISTENT,
-            _at(TRANSPORT, _pod_port, value=1.2),
+            at(TRANSPORT, _pod_port, value=1.2),
         ),
-        "a limit far above what exists is claimed": (ClauseReason.INCONSISTENT, _at(TRANSPORT, _pod_port, value=9.9)),
+        "a limit far above what exists is claimed": (ClauseReason.INCONSISTENT, at(TRANSPORT, _pod_port, value=9.9)),
         "the guard has restarted since": (ClauseReason.NOT_MEASURED, _seen(_pod_port, container="0123456789ab")),
         "the look names no guard": (ClauseReason.NOT_MEASURED, _seen(_pod_port, container="")),
         "TLS 1.2 was refused by an alert of another kind": (
@@ -333,7 +181,7 @@ TRANSPORT_FIXTURES = Fixtures(
 
 
 def _cgroup(value: float, **seen: str | None) -> Change:
-    return _at(SANDBOX, _box, value=value, seen=seen)
+    return at(SANDBOX, _box, value=value, seen=seen)
 
 
 def _with_container(box: ObservedContainer, *, measured: bool, value: float = 0) -> Change:
@@ -358,7 +206,7 @@ def _server(world: World, **changes: Any) -> World:
 
 SANDBOX_FIXTURES = Fixtures(
     passing={
-        **_passing_for(SANDBOX),
+        **passing_for(SANDBOX),
         "limits are tighter than declared": _cgroup(0, memoryLimitBytes="67108864", cpuQuotaMicroseconds="5000"),
         "a CPU quota is rounded up to the next percent of a core": lambda world: _server(
             world.changed(SANDBOX, _box(world), seen={"cpuQuotaMicroseconds": "13000"}), limits={"cpu": "125m"}
@@ -403,7 +251,7 @@ SANDBOX_FIXTURES = Fixtures(
         "a pod that is not ready has no limit": lambda world: _cgroup(1, pidsMax="0")(world.with_pod(0, ready=False)),
     },
     unknown={
-        **_unknown_for(SANDBOX, _box),
+        **unknown_for(SANDBOX, _box),
         "somebody added a container that nobody measured": (
             ClauseReason.NOT_MEASURED,
             _with_container(container("miner", pod="x", limits={}), measured=False),
@@ -443,5 +291,5 @@ SANDBOX_FIXTURES = Fixtures(
     },
 )
 
-FIXTURES: Mapping[int, Fixtures] = {13: TRANSPORT_FIXTURES, 30: SANDBOX_FIXTURES}
+FIXTURES: Mapping[int, Fixtures] = {13: TRANSPORT_FIXTURES, 30: SANDBOX_FIXTURES, **POD_FIXTURES}
 """By number of the clause."""

@@ -190,8 +190,11 @@ Page = Callable[[str, str, bytes], tuple[int, bytes]]
 """Answers method, path and body of a request with a status and a body."""
 
 
-def web(made: ssl.SSLContext, page: Page) -> Handler:
-    """HTTP/1.1 over TLS: one request after the other until the peer closes."""
+def web(made: ssl.SSLContext, page: Page, *, token: Callable[[str], bool] = lambda _: True) -> Handler:
+    """HTTP/1.1 over TLS: one request after the other until the peer closes.
+
+    Who sends an Authorization that `token` does not accept (empty where there is none) gets 401.
+    """
 
     def handle(connection: socket.socket) -> None:
         with made.wrap_socket(connection, server_side=True) as shaken, shaken.makefile("rb") as lines:
@@ -199,6 +202,8 @@ def web(made: ssl.SSLContext, page: Page) -> Handler:
                 method, path, _ = request.decode().split(" ", 2)
                 headers = dict(_header(line) for line in iter(lines.readline, b"\r\n") if line)
                 status, body = page(method, path, lines.read(int(headers.get("content-length", 0))))
+                if not token(headers.get("authorization", "")):
+                    status, body = 401, b""
                 date = formatdate(usegmt=True)
                 head = f"HTTP/1.1 {status} Status\r\nDate: {date}\r\nContent-Length: {len(body)}\r\n\r\n"
                 shaken.sendall(head.encode() + body)

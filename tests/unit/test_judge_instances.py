@@ -22,10 +22,13 @@ from unit.builders import (
     clause,
     container,
     evidence,
+    framework_draft,
     good_world,
     pod,
     sandbox_draft,
     standard,
+    system_draft,
+    tenants_draft,
     transport_draft,
 )
 from unit.clause_fixtures import FIXTURES
@@ -319,6 +322,9 @@ def test_a_further_bad_instance_never_improves_a_verdict(world: World, number: i
         looks = [
             bad_look(f"pod/{further.name}:8443", further.uid),
             *(sandbox_draft(further, box, value=1, memoryLimitBytes="0") for box in further.containers),
+            system_draft(further, operatingSystem="plan9"),
+            framework_draft(further, producerVersion="1.9"),
+            tenants_draft(further, value=1, noToken="answered"),
         ]
     after = measured(replace(world, pods=(*world.pods, further), others=(*world.others, evidence(looks))))[number]
     assert RANK[after.status] <= RANK[before.status]
@@ -340,7 +346,10 @@ def test_the_worlds_of_these_properties_reach_all_verdicts_of_each_clause() -> N
 
 def test_observations_of_one_measure_never_speak_for_another() -> None:
     world = good_world().without(SANDBOX)
-    assert {number: one.status for number, one in measured(world).items()} == {13: "True", 30: "Unknown"}
+    assert {number: one.status for number, one in measured(world).items()} == {
+        **dict.fromkeys(FIXTURES, "True"),
+        30: "Unknown",
+    }
 
 
 @properties

@@ -15,8 +15,11 @@ from verticalmodel.probe.agenda import PERSISTENT, REFRESH, agenda, doubtful, go
 from verticalmodel.probe.measurement import (
     CANARY,
     CONTAINER,
+    FRAMEWORK,
     MEASURES,
+    OPERATING_SYSTEM,
     SANDBOX,
+    TENANTS,
     TRANSPORT,
     Key,
     Measurement,
@@ -29,6 +32,7 @@ from verticalmodel.probe.world import Container, Model, Pod, Service
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LIFETIME = 600.0
 SHARE = 0.6
+SYSTEM = (OPERATING_SYSTEM, "pod/a")
 ENDPOINT, GUARD, SERVER, ANSWER = (
     (TRANSPORT, "pod/a:8443"),
     (SANDBOX, "pod/a/guard"),
@@ -40,6 +44,9 @@ GOOD = {
     GUARD: {"memoryWorkingSetBytes": "1", "container": "g" * 12},
     SERVER: {"memoryWorkingSetBytes": "2", "container": "s" * 12},
     ANSWER: {"answer": "good", "container": "s" * 12},
+    SYSTEM: {"operatingSystem": "linux", "node": "n"},
+    (FRAMEWORK, "pod/a"): {"platform": "onnx_onnxv1", "container": "s" * 12},
+    (TENANTS, "pod/a"): {"noToken": "refused 401", "container": "s" * 12},
 }
 
 
@@ -94,10 +101,10 @@ def test_what_is_recorded_and_young_is_left_alone_until_its_share_of_the_lifetim
 
 def test_all_of_a_models_evidence_is_renewed_together_except_what_is_fresh() -> None:
     entries = {
+        **everything(age=0.2 * LIFETIME),
         **recorded(look(ENDPOINT, age=SHARE * LIFETIME)),
         **recorded(look(GUARD, age=0.26 * LIFETIME)),
         **recorded(look(SERVER, age=0.26 * LIFETIME)),
-        **recorded(look(ANSWER, age=0.2 * LIFETIME)),
     }
 
     todo = agenda(model(), entries, NOW, SHARE)
@@ -124,19 +131,18 @@ def test_evidence_written_with_a_short_lifetime_is_renewed_before_it_expires_wha
         (everything(binding=Binding(pod_uid="uid-of-its-namesake")), model()),
         (everything(age=LIFETIME), model()),
         (everything(value=None), model()),
-        (
-            everything(),
-            model(
-                pod(
-                    containers=(Container("guard", "x" * 64, running=True), Container("server", "y" * 64, running=True))
-                )
-            ),
-        ),
     ],
-    ids=["another pod of that name", "expired", "inconclusive", "restarted containers"],
+    ids=["another pod of that name", "expired", "inconclusive"],
 )
 def test_evidence_that_is_not_about_what_lives_now_is_made_anew(entries: dict[Key, Entry], world: Model) -> None:
     assert agenda(world, entries, NOW, SHARE).wanted == frozenset(GOOD)
+
+
+def test_what_was_seen_of_a_container_is_made_anew_once_it_has_restarted_and_its_nodes_system_is_not() -> None:
+    started_again = (Container("guard", "x" * 64, running=True), Container("server", "y" * 64, running=True))
+
+    wanted = agenda(model(pod(containers=started_again)), everything(), NOW, SHARE).wanted
+    assert wanted == frozenset(GOOD) - {SYSTEM}
 
 
 def test_a_look_at_the_service_lapses_with_the_last_pod_that_was_behind_it() -> None:
@@ -235,7 +241,8 @@ def test_a_certificate_that_no_longer_verifies_ends_what_was_known_at_once() -> 
     ids=["replaced", "gone", "restarted"],
 )
 def test_a_look_at_what_was_replaced_meanwhile_is_thrown_away(world: Model) -> None:
-    assert written(*(look(key) for key in GOOD), entries={}, world=world, renewal=True) == []
+    looks = (look(key) for key in GOOD if key != SYSTEM)
+    assert written(*looks, entries={}, world=world, renewal=True) == []
 
 
 def test_only_a_good_canary_that_turns_bad_is_asked_again() -> None:

@@ -26,7 +26,8 @@ from unit.probe_servers import (
     web,
 )
 from verticalmodel.api import names
-from verticalmodel.probe.canary import CanaryLimits, ask
+from verticalmodel.probe.canary import ask
+from verticalmodel.probe.conversation import AnswerLimits
 from verticalmodel.probe.measurement import Measurement
 from verticalmodel.probe.openinference import UnusableError, answer_fault, request_body
 from verticalmodel.probe.trust import Trust
@@ -53,7 +54,7 @@ def model(sample: str = "") -> Model:
     return Model("radiology", NAME, "uid-m", (pod(),), None, {}, Speaks(sample_request=sample))
 
 
-async def answer(handle: Handler, port: int, sample: str = "", limits: CanaryLimits = CanaryLimits()) -> Measurement:  # noqa: B008
+async def answer(handle: Handler, port: int, sample: str = "", limits: AnswerLimits = AnswerLimits()) -> Measurement:  # noqa: B008
     with listening(handle, port=port):
         return await ask(model(sample), pod(), Trust.from_pem(authority().pem), 1, limits)
 
@@ -131,7 +132,7 @@ async def test_a_server_that_never_answers_is_bad_because_tls_stood(port: int) -
         return 200, b""
 
     with listening(web(context(), page), port=port):
-        found = await ask(model(), pod(), Trust.from_pem(authority().pem), 1, CanaryLimits(connect=5.0, answer=0.3))
+        found = await ask(model(), pod(), Trust.from_pem(authority().pem), 1, AnswerLimits(connect=5.0, answer=0.3))
         release.set()
 
     assert (found.conclusive, found.observations["answer"]) == (True, "bad timeout")
@@ -156,7 +157,7 @@ async def test_a_guard_that_cannot_be_reached_says_nothing_about_the_model(port:
 async def test_a_guard_that_hangs_in_the_handshake_says_nothing_about_the_model(port: int) -> None:
     release = threading.Event()
     with listening(hanging(release), port=port):
-        found = await ask(model(), pod(), Trust.from_pem(authority().pem), 1, CanaryLimits(connect=0.3, answer=0.3))
+        found = await ask(model(), pod(), Trust.from_pem(authority().pem), 1, AnswerLimits(connect=0.3, answer=0.3))
         release.set()
 
     assert (found.value, found.observations["answer"]) == (None, "inconclusive timeout")

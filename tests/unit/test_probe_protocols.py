@@ -10,7 +10,8 @@ import pytest
 
 from unit.probe_servers import Page, authority, context, listening, web
 from verticalmodel.api import names
-from verticalmodel.probe.canary import ask, limits_for
+from verticalmodel.probe.canary import ask
+from verticalmodel.probe.conversation import limits_for
 from verticalmodel.probe.openai import answer_fault, request
 from verticalmodel.probe.openinference import UnusableError
 from verticalmodel.probe.projection import speaks_from

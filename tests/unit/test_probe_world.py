@@ -118,10 +118,10 @@ def changed(**changes: Any) -> Pod:
     ("pod", "expected"),
     [
         (POD, {"pod/m-0:8443", "pod/m-0/guard", "pod/m-0/server", "pod/m-0", "service/m:443"}),
-        (changed(conditions=[]), {"pod/m-0:8443", "pod/m-0/guard", "pod/m-0/server"}),
+        (changed(conditions=[]), {"pod/m-0:8443", "pod/m-0/guard", "pod/m-0/server", "pod/m-0"}),
         (changed(containerStatuses=[]), {"pod/m-0:8443", "pod/m-0/guard", "pod/m-0", "service/m:443"}),
-        (changed(initContainerStatuses=[]), {"pod/m-0/server", "service/m:443"}),
-        (changed(podIP=""), {"pod/m-0/guard", "pod/m-0/server", "service/m:443"}),
+        (changed(initContainerStatuses=[]), {"pod/m-0/server", "pod/m-0", "service/m:443"}),
+        (changed(podIP=""), {"pod/m-0/guard", "pod/m-0/server", "pod/m-0", "service/m:443"}),
     ],
     ids=["serving", "not ready", "no server yet", "no guard yet", "no address yet"],
 )
@@ -138,7 +138,10 @@ def test_each_expectation_names_the_container_that_it_is_about() -> None:
         ("transport-encrypted", "pod/m-0:8443"): Expected(binding, GUARD[:12]),
         ("sandbox-enforced", "pod/m-0/guard"): Expected(binding, GUARD[:12]),
         ("sandbox-enforced", "pod/m-0/server"): Expected(binding, SERVER[:12]),
+        ("operating-system-supported", "pod/m-0"): Expected(binding),
         ("canary-answer", "pod/m-0"): Expected(binding, SERVER[:12]),
+        ("framework-supported", "pod/m-0"): Expected(binding, SERVER[:12]),
+        ("tenants-isolated", "pod/m-0"): Expected(binding, SERVER[:12]),
     }
 
 
@@ -168,6 +171,11 @@ def test_a_node_is_where_its_kubelet_listens() -> None:
     assert node_from({"metadata": {"name": "n"}, "status": status}) == Node("n", "10.0.0.2", 11250)
     assert node_from({"metadata": {"name": "n"}, "status": {"addresses": addresses}}) == Node("n", "10.0.0.2", 10250)
     assert node_from({"metadata": {"name": "n"}, "status": {}}) is None
+
+    told = {"operatingSystem": "linux", "osImage": "Debian GNU/Linux 13", "kernelVersion": "6.12.0", "bootID": "b"}
+    assert node_from({"metadata": {"name": "n"}, "status": {"addresses": addresses, "nodeInfo": told}}) == Node(
+        "n", "10.0.0.2", 10250, "linux", "Debian GNU/Linux 13", "6.12.0"
+    )
 
 
 def test_a_model_is_read_with_its_rulebook_and_not_once_it_is_on_its_way_out() -> None:

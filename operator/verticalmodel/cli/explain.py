@@ -13,6 +13,7 @@ from verticalmodel import standard
 from verticalmodel.api import names
 from verticalmodel.api.operatingstandard import COMPARISONS, Clause, OperatingStandardSpec
 from verticalmodel.judge.judge import measured
+from verticalmodel.judge.measures import HOW
 
 _WIDTH = 100
 
@@ -68,8 +69,10 @@ def _explained(one: Clause) -> Iterator[str]:
 
 
 def _how(one: Clause) -> str:
+    if measured(one):
+        return HOW[one.measure]
     how = one.parameters.get("howMeasured", f"by the measure {one.measure!r}")
-    return how if measured(one) else f"{how}. This version does not measure it yet, so it is Unknown"
+    return f"{how}. This version does not measure it yet, so it is Unknown"
 
 
 def _facts(one: Clause) -> dict[str, Any]:

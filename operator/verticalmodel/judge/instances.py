@@ -87,6 +87,37 @@ def examine(
     return tuple(_look(clause, instance, heard, reader) for instance, reader in expected)
 
 
+def of_each_pod(  # noqa: PLR0913 - what differs from measure to measure, named
+    clause: Clause,
+    observed: Observed,
+    measurers: frozenset[str],
+    reader_of: Callable[[ObservedPod], Reader],
+    *,
+    remedy: str,
+    of_server: bool = False,
+) -> Verdict:
+    """The clause's verdict over `pod/NAME` of each pod of which anything runs, ready or not.
+
+    `of_server`: an entry speaks for the server container that runs now, and for no other.
+    """
+    expected = (
+        (
+            Instance(
+                f"pod/{pod.name}",
+                pod_uid=pod.uid,
+                container_id=container_id(pod, names.CONTAINER_SERVER) if of_server else "",
+            ),
+            reader_of(pod),
+        )
+        for pod in observed.pods
+        if runs(pod)
+    )
+    looks = examine(clause, observed, measurers, expected)
+    if not any(runs(pod) and pod.owned for pod in observed.pods):
+        looks = tuple(look for look in looks if look.status == "False")
+    return combine(clause, looks, nothing="No pod of the model runs, so there is nothing to measure", remedy=remedy)
+
+
 def container_id(pod: ObservedPod, name: str) -> str:
     """Id of the pod's container of this name; empty where there is none."""
     return next((container.container_id for container in pod.containers if container.name == name), "")

@@ -9,12 +9,28 @@ from typing import Any
 
 from verticalmodel.api.evidence import Binding, Entry
 
-__all__ = ["CANARY", "CONTAINER", "MEASURES", "SANDBOX", "TRANSPORT", "Key", "Measurement", "gist", "key_of"]
+__all__ = [
+    "CANARY",
+    "CONTAINER",
+    "FRAMEWORK",
+    "MEASURES",
+    "OPERATING_SYSTEM",
+    "SANDBOX",
+    "TENANTS",
+    "TRANSPORT",
+    "Key",
+    "Measurement",
+    "gist",
+    "key_of",
+]
 
 TRANSPORT = "transport-encrypted"
 SANDBOX = "sandbox-enforced"
 CANARY = "canary-answer"
-MEASURES = (TRANSPORT, SANDBOX, CANARY)
+OPERATING_SYSTEM = "operating-system-supported"
+FRAMEWORK = "framework-supported"
+TENANTS = "tenants-isolated"
+MEASURES = (TRANSPORT, SANDBOX, CANARY, OPERATING_SYSTEM, FRAMEWORK, TENANTS)
 CONTAINER = "container"
 """Observation that names the container a look was about, in short form: a restarted one needs a new look."""
 

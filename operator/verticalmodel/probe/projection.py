@@ -76,7 +76,11 @@ def node_from(raw: Mapping[str, Any]) -> Node | None:
     status = raw.get("status") or {}
     addresses = [one["address"] for one in status.get("addresses") or () if one["type"] == "InternalIP"]
     port = ((status.get("daemonEndpoints") or {}).get("kubeletEndpoint") or {}).get("Port") or 10250
-    return Node(raw["metadata"]["name"], addresses[0], port) if addresses else None
+    if not addresses:
+        return None
+    info = status.get("nodeInfo") or {}
+    told = [str(info.get(name) or "") for name in ("operatingSystem", "osImage", "kernelVersion")]
+    return Node(raw["metadata"]["name"], addresses[0], port, *told)
 
 
 def wish_from(raw: Mapping[str, Any]) -> Wish | None:

@@ -6,12 +6,25 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from verticalmodel.probe.canary import ask, limits_for
+from verticalmodel.probe.canary import ask
 from verticalmodel.probe.cluster import Cluster
+from verticalmodel.probe.conversation import limits_for
+from verticalmodel.probe.framework import framework
 from verticalmodel.probe.kubelet import Kubelets
-from verticalmodel.probe.measurement import CANARY, SANDBOX, TRANSPORT, Key, Measurement
+from verticalmodel.probe.measurement import (
+    CANARY,
+    FRAMEWORK,
+    OPERATING_SYSTEM,
+    SANDBOX,
+    TENANTS,
+    TRANSPORT,
+    Key,
+    Measurement,
+)
 from verticalmodel.probe.metrics import Metrics
+from verticalmodel.probe.operating_system import operating_systems
 from verticalmodel.probe.sandbox import sandbox_measurements
+from verticalmodel.probe.tenants import tenants
 from verticalmodel.probe.transport import Target, probe_transport
 from verticalmodel.probe.trust import Trust
 from verticalmodel.probe.world import Model, Pod
@@ -41,11 +54,17 @@ class Survey:
         async with asyncio.TaskGroup() as group:
             if any(measure == SANDBOX for measure, _ in keys):
                 parts.append(group.create_task(self._sandboxes(model)))
+            if any(measure == OPERATING_SYSTEM for measure, _ in keys):
+                parts.append(group.create_task(self._systems(model)))
             if trust is not None:
                 targets = [target for target in model.targets() if (TRANSPORT, target.instance) in keys]
                 parts += [group.create_task(self._transport(target, trust)) for target in targets]
-                pods = [pod for pod in model.pods if (CANARY, f"pod/{pod.name}") in keys]
-                parts += [group.create_task(self._canary(model, pod, trust, turn)) for pod in pods]
+                parts += [
+                    group.create_task(self._asked(model, pod, trust, turn, measure))
+                    for measure in (CANARY, FRAMEWORK, TENANTS)
+                    for pod in model.pods
+                    if (measure, f"pod/{pod.name}") in keys
+                ]
         looks = tuple(look for part in parts for look in part.result() if look.key in keys)
         for look in looks:
             self._count(look)
@@ -59,9 +78,18 @@ class Survey:
         async with self._slots:
             return (await probe_transport(target, trust),)
 
-    async def _canary(self, model: Model, pod: Pod, trust: Trust, turn: int) -> Iterable[Measurement]:
+    async def _systems(self, model: Model) -> Iterable[Measurement]:
+        nodes = {node.name: node for node in self._cluster.nodes_of(model)}
+        return operating_systems(model.pods, nodes, datetime.now(UTC))
+
+    async def _asked(self, model: Model, pod: Pod, trust: Trust, turn: int, measure: str) -> Iterable[Measurement]:
+        limits = limits_for(model.speaks)
         async with self._canaries:
-            return (await ask(model, pod, trust, turn, limits_for(model.speaks)),)
+            if measure == FRAMEWORK:
+                return (await framework(model, pod, trust, limits),)
+            if measure == TENANTS:
+                return (await tenants(model, pod, trust, turn, limits),)
+            return (await ask(model, pod, trust, turn, limits),)
 
     def _count(self, look: Measurement) -> None:
         self._metrics.looks.labels(look.measure, "measured" if look.conclusive else "inconclusive").inc()

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Binding
-from verticalmodel.probe.measurement import CANARY, SANDBOX, TRANSPORT, Key
+from verticalmodel.probe.measurement import CANARY, FRAMEWORK, OPERATING_SYSTEM, SANDBOX, TENANTS, TRANSPORT, Key
 from verticalmodel.probe.transport import Target
 
 __all__ = [
@@ -79,6 +79,10 @@ class Node:
     name: str
     address: str
     port: int
+    operating_system: str = ""
+    """linux or windows."""
+    os_image: str = ""
+    kernel: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,8 +172,11 @@ class Model:
             for one in pod.containers:
                 if one.running:
                     found[SANDBOX, f"pod/{pod.name}/{one.name}"] = Expected(binding, short(one.container_id))
+            if any(one.running for one in pod.containers):
+                found[OPERATING_SYSTEM, f"pod/{pod.name}"] = Expected(binding)
             if pod.guard and pod.ready:
-                found[CANARY, f"pod/{pod.name}"] = Expected(binding, short(pod.server))
+                for measure in (CANARY, FRAMEWORK, TENANTS):
+                    found[measure, f"pod/{pod.name}"] = Expected(binding, short(pod.server))
         return found
 
     def _behind_service_since(self) -> datetime | None:

@@ -6,14 +6,34 @@ from collections.abc import Callable, Mapping
 
 from verticalmodel.api.operatingstandard import Clause
 from verticalmodel.facts import Observed
-from verticalmodel.judge.measures import sandbox_enforced, transport_encrypted
+from verticalmodel.judge.measures import (
+    framework_supported,
+    operating_system_supported,
+    sandbox_enforced,
+    tenants_isolated,
+    transport_encrypted,
+)
 from verticalmodel.judge.verdict import Verdict
 
-__all__ = ["MEASURES", "Measure"]
+__all__ = ["HOW", "MEASURES", "Measure"]
 
 Measure = Callable[[Clause, Observed], Verdict]
 
 MEASURES: Mapping[str, Measure] = {
+    framework_supported.NAME: framework_supported.framework_supported,
+    operating_system_supported.NAME: operating_system_supported.operating_system_supported,
     sandbox_enforced.NAME: sandbox_enforced.sandbox_enforced,
+    tenants_isolated.NAME: tenants_isolated.tenants_isolated,
     transport_encrypted.NAME: transport_encrypted.transport_encrypted,
 }
+HOW: Mapping[str, str] = {
+    one.NAME: one.HOW
+    for one in (
+        framework_supported,
+        operating_system_supported,
+        sandbox_enforced,
+        tenants_isolated,
+        transport_encrypted,
+    )
+}
+"""How each measure is taken here, in a sentence; an edition may say only how one would be."""

@@ -34,6 +34,7 @@ from verticalmodel.judge.verdict import Verdict
 
 NAME = "sandbox-enforced"
 MEASURERS = frozenset({names.MANAGER_PROBER})
+HOW = "The prober reads the limits of every container's live cgroup from the kubelet"
 
 _SAMPLE_AGE_SECONDS = "60"
 # systemd rounds a quota up to whole percents of a core, and the kubelet sets no quota below one.

@@ -34,6 +34,7 @@ from verticalmodel.judge.verdict import Verdict, shortened
 
 NAME = "transport-encrypted"
 MEASURERS = frozenset({names.MANAGER_PROBER})
+HOW = "The prober tries TLS 1.3, each older version and plain text at every pod and at the Service"
 
 _MODERN = 1.3
 _OFFERS = {"tls1.2": 1.2, "tls1.1": 1.1, "tls1.0": 1.0, "plain": 0.0}

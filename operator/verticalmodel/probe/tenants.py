@@ -1,0 +1,93 @@
+"""Clause 31, tenants isolated by token and key: who asks without a token, or with one that is not his, gets no answer.
+
+An answer counts at once: it happened. Refusals alone show nothing while no token of ours is known to be answered, for a
+door that is shut to everybody is not a lock; so this can find the clause broken and, until tenants exist, not kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import orjson
+
+from verticalmodel.api.evidence import Binding
+from verticalmodel.probe.canary import question
+from verticalmodel.probe.conversation import DEFAULT_LIMITS, AnswerLimits, Conversation, converse
+from verticalmodel.probe.measurement import CONTAINER, TENANTS, Measurement
+from verticalmodel.probe.trust import Trust
+from verticalmodel.probe.world import Model, Pod, short
+
+__all__ = ["ANSWERED", "outcome", "tenants"]
+
+METHOD = "an inference without a token, with a token by an unknown key, and with one that has expired as well"
+ANSWERED = "answered"
+_REFUSALS = ("401", "403")
+_HOUR = 3600
+
+
+async def tenants(
+    model: Model, pod: Pod, trust: Trust, turn: int, limits: AnswerLimits = DEFAULT_LIMITS
+) -> Measurement:
+    """Try each wrong way in, once, at one pod; the value is how many were answered. Never raises."""
+    seen: dict[str, str] = {}
+
+    async def talk(guard: Conversation) -> str:
+        for name, headers in _attempts(time.time()).items():
+            seen[name] = outcome(await question(replace(guard, headers=headers), model, turn))
+        return ""
+
+    failure, seconds = await converse(model, pod, trust, limits, talk)
+    answered = sum(one == ANSWERED for one in seen.values())
+    if not answered:
+        failure = failure or "no token is known that would be answered, so refusals show nothing"
+    return Measurement(
+        measure=TENANTS,
+        instance=f"pod/{pod.name}",
+        unit="wrongly answered requests",
+        value=float(answered) if answered else None,
+        samples=max(len(seen), 1),
+        window_seconds=seconds,
+        method=METHOD,
+        binding=Binding(pod_uid=pod.uid),
+        observations={
+            **seen,
+            **({"failure": failure} if failure else {}),
+            **({CONTAINER: short(pod.server)} if pod.server else {}),
+        },
+        measured_at=datetime.now(UTC),
+    )
+
+
+def outcome(answer: str) -> str:
+    """What a canary's verdict says of the way in: `answered`, `refused 401`, or `inconclusive` and why."""
+    if answer == "good":
+        return ANSWERED
+    status = next((word for word in answer.split()[1:2] if word in _REFUSALS), "")
+    return f"refused {status}" if status else f"inconclusive {answer}"
+
+
+def _attempts(now: float) -> Mapping[str, Mapping[str, str]]:
+    """Headers of each wrong way in, by name."""
+    return {
+        "noToken": {},
+        "wrongToken": {"Authorization": f"Bearer {_token(now + _HOUR)}"},
+        "expiredToken": {"Authorization": f"Bearer {_token(now - _HOUR)}"},
+    }
+
+
+def _token(expires: float) -> str:
+    """A JSON Web Token (RFC 7519) signed with a key that nobody knows."""
+    parts = [{"alg": "HS256", "typ": "JWT"}, {"sub": "verticalmodel-prober", "exp": int(expires)}]
+    signed = b".".join(_encoded(orjson.dumps(part)) for part in parts)
+    return b".".join([signed, _encoded(hmac.digest(secrets.token_bytes(32), signed, hashlib.sha256))]).decode()
+
+
+def _encoded(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")

@@ -1,0 +1,125 @@
+"""What must pass, fail and stay unknown for the clauses that are judged pod by pod: 5, 6 and 31."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from unit.builders import FRAMEWORK, OPERATING_SYSTEM, TENANTS, World
+from unit.fixture_changes import Change, Fixtures, at, passing_for, unknown_for
+from verticalmodel.api.conditions import ClauseReason
+
+
+def _pod(world: World) -> str:
+    return f"pod/{world.pods[0].name}"
+
+
+def _says(measure: str, **changes: Any) -> Change:
+    """What was seen of the first pod; None leaves an observation out, and `value` is the claimed number."""
+    value = {"value": changes.pop("value")} if "value" in changes else {}
+    return at(measure, _pod, seen=changes, **value)
+
+
+def _restarted(world: World) -> World:
+    """The evidence names the server that ran before."""
+    return world.changed(FRAMEWORK, _pod(world), seen={"container": "f" * 12}).changed(
+        TENANTS, _pod(world), seen={"container": "f" * 12}
+    )
+
+
+SYSTEM_FIXTURES = Fixtures(
+    passing={
+        **passing_for(OPERATING_SYSTEM),
+        "the node runs Windows Server 2022": _says(
+            OPERATING_SYSTEM, operatingSystem="windows", kernel="10.0.20348.2762", osImage="Windows Server 2022"
+        ),
+        "its name is not known": _says(OPERATING_SYSTEM, osImage=None),
+    },
+    failing={
+        "the node runs Windows Server 2019": _says(
+            OPERATING_SYSTEM, operatingSystem="windows", kernel="10.0.17763.5329", osImage="Windows Server 2019"
+        ),
+        "the node runs a Windows whose build only begins alike": _says(
+            OPERATING_SYSTEM, operatingSystem="windows", kernel="10.0.203480"
+        ),
+        "the node runs a Windows of unknown build": _says(OPERATING_SYSTEM, operatingSystem="windows", kernel=None),
+        "the node runs something else": _says(OPERATING_SYSTEM, operatingSystem="plan9"),
+        "something else calls itself Linux": _says(OPERATING_SYSTEM, operatingSystem="freebsd", osImage="linux"),
+    },
+    unknown={
+        **unknown_for(OPERATING_SYSTEM, _pod, 3600),
+        "another node was looked at": (ClauseReason.INCONSISTENT, _says(OPERATING_SYSTEM, node="another")),
+        "no node was looked at": (ClauseReason.INCONSISTENT, _says(OPERATING_SYSTEM, node=None)),
+        "the system is not named": (ClauseReason.INCONSISTENT, _says(OPERATING_SYSTEM, operatingSystem=None)),
+    },
+)
+
+FRAMEWORK_FIXTURES = Fixtures(
+    passing={
+        **passing_for(FRAMEWORK),
+        "PyTorch 1.10 wrote the file": _says(FRAMEWORK, producerVersion="1.10.2+cu113", opset="9"),
+        "another exporter wrote it for operator set 9": _says(
+            FRAMEWORK, producer="skl2onnx", producerVersion="1.19.1", opset="9"
+        ),
+        "nobody says who wrote it": _says(FRAMEWORK, producer=None, producerVersion=None),
+        "the server is PyTorch itself": _says(
+            FRAMEWORK, platform="pytorch_torchscript", frameworkVersion="1.10.0", producer=None, opset=None
+        ),
+        "the server is TensorFlow itself": _says(
+            FRAMEWORK, platform="tensorflow_savedmodel", frameworkVersion="2.5", producer=None, opset=None
+        ),
+        "the evidence names the server that runs": lambda world: world.changed(
+            FRAMEWORK, _pod(world), seen={"container": world.pods[0].containers[1].container_id[:12]}
+        ),
+    },
+    failing={
+        "PyTorch 1.9 wrote the file": _says(FRAMEWORK, producerVersion="1.9.1", opset="14"),
+        "PyTorch 0.4 wrote the file": _says(FRAMEWORK, producerVersion="0.4"),
+        "another exporter wrote it for operator set 8": _says(FRAMEWORK, producer="tf2onnx", opset="8"),
+        "the server is PyTorch 1.9": _says(FRAMEWORK, platform="pytorch_torchscript", frameworkVersion="1.9.0"),
+        "the server is TensorFlow 2.4": _says(FRAMEWORK, platform="tensorflow_savedmodel", frameworkVersion="2.4.4"),
+        "the server is TensorFlow 1.15": _says(FRAMEWORK, platform="tensorflow_graphdef", frameworkVersion="1.15"),
+    },
+    unknown={
+        **unknown_for(FRAMEWORK, _pod, 3600),
+        "the server has restarted since": (ClauseReason.NOT_MEASURED, _restarted),
+        "the platform is one that is not known": (
+            ClauseReason.NOT_MEASURED,
+            _says(FRAMEWORK, platform="xgboost", producer=None),
+        ),
+        "PyTorch tells no version": (ClauseReason.NOT_MEASURED, _says(FRAMEWORK, producerVersion=None)),
+        "the version is no number": (ClauseReason.NOT_MEASURED, _says(FRAMEWORK, producerVersion="nightly")),
+        "the operator set is missing": (ClauseReason.NOT_MEASURED, _says(FRAMEWORK, producer="tf2onnx", opset=None)),
+        "nothing is reported": (ClauseReason.NOT_MEASURED, _says(FRAMEWORK, platform=None, producer=None, opset=None)),
+    },
+)
+
+TENANTS_FIXTURES = Fixtures(
+    passing={
+        **passing_for(TENANTS),
+        "what is refused is forbidden": _says(TENANTS, noToken="refused 403", wrongToken="refused 403"),
+    },
+    failing={
+        "who has no token is answered": _says(TENANTS, value=1, noToken="answered"),
+        "who has a wrong token is answered": _says(TENANTS, value=1, wrongToken="answered"),
+        "who has an expired token is answered": _says(TENANTS, value=1, expiredToken="answered"),
+        "who has another tenant's token is answered": _says(TENANTS, value=1, otherTenant="answered"),
+        "everybody is answered": _says(
+            TENANTS, value=4, noToken="answered", wrongToken="answered", expiredToken="answered", otherTenant="answered"
+        ),
+    },
+    unknown={
+        **unknown_for(TENANTS, _pod),
+        "the server has restarted since": (ClauseReason.NOT_MEASURED, _restarted),
+        "an answer is called none": (ClauseReason.INCONSISTENT, _says(TENANTS, noToken="answered")),
+        "none is called an answer": (ClauseReason.INCONSISTENT, _says(TENANTS, value=1)),
+        "the right token was not answered": (ClauseReason.INCONSISTENT, _says(TENANTS, ownToken="refused 401")),
+        "the right token was not tried": (ClauseReason.INCONSISTENT, _says(TENANTS, ownToken=None)),
+        "another tenant's token was not tried": (ClauseReason.NOT_MEASURED, _says(TENANTS, otherTenant=None)),
+        "who has no token was cut off": (ClauseReason.NOT_MEASURED, _says(TENANTS, noToken="inconclusive bad timeout")),
+        "the refusal is of another kind": (ClauseReason.NOT_MEASURED, _says(TENANTS, noToken="refused 503")),
+    },
+)
+
+POD_FIXTURES: Mapping[int, Fixtures] = {5: SYSTEM_FIXTURES, 6: FRAMEWORK_FIXTURES, 31: TENANTS_FIXTURES}
+"""By number of the clause."""
