@@ -1,6 +1,6 @@
 """What the tiers share: the record of bad input and what it produced (`--bad-input-table FILE`, hack/bad_inputs.py).
 
-The option of e2e's record of attacks is here too: pytest reads options before it looks into a tier.
+So are the records of lies (`--lie-table FILE`) and of attacks: pytest reads options before it looks into a tier.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from bad_inputs import Row
+from lie_table import Lies, table
 from recording import BadInput
 
 _RECORD = pytest.StashKey[BadInput]()
 _FAILED = pytest.StashKey[bool]()
 _ROWS = pytest.StashKey[list[Row]]()
+_LIES = pytest.StashKey[Lies]()
 
 
 @pytest.fixture
@@ -26,15 +28,23 @@ def bad_input(request: pytest.FixtureRequest) -> BadInput:
     return record
 
 
+@pytest.fixture
+def lies(request: pytest.FixtureRequest) -> Lies:
+    """Where a test states what a lie came to."""
+    return request.config.stash[_LIES]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--bad-input-table", type=Path, metavar="FILE", help="append what bad input produced, as JSON lines"
     )
+    parser.addoption("--lie-table", type=Path, metavar="FILE", help="write what lies about measurements came to")
     parser.addoption("--attack-table", type=Path, metavar="FILE", help="write how attacks from inside a server ended")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_ROWS] = []
+    config.stash[_LIES] = Lies()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,3 +65,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if rows and path:
         with path.open("a", encoding="utf-8") as file:
             file.writelines(f"{row.line()}\n" for row in rows)
+    told, path = config.stash[_LIES].rows, config.getoption("--lie-table")
+    if told and path:
+        path.write_text(table(told), encoding="utf-8")
+        terminalreporter.write_line(f"lies: {len(told)} written to {path}")

@@ -46,7 +46,8 @@ async def ask(number, context):
             raise ValueError(answer[:800].decode(errors="replace"))
         slowest = max(slowest, time.monotonic() - started)
     except Exception as error:
-        failed.append({"at": time.time(), "stage": stage[number], "error": f"{type(error).__name__}: {error}"})
+        failed.append({"at": time.time(), "after": time.monotonic() - started, "stage": stage[number],
+                       "error": f"{type(error).__name__}: {error}"})
     finally:
         del stage[number]
 async def main():
@@ -82,7 +83,7 @@ class Load:
     _process: subprocess.Popen[str]
     sent: int = 0
     failed: list[dict[str, Any]] = field(default_factory=list)
-    """Each with `at` (Unix time), `stage` (connect or answer) and `error`."""
+    """Each with `at` (Unix time), `after` (seconds), `stage` (connect or answer) and `error`."""
     shown: dict[str, float] = field(default_factory=dict)
     """Fingerprints of the certificates seen, each with the Unix time of its last sight."""
     slowest: float = 0.0

@@ -41,7 +41,11 @@ SAID = condition(
 def seen(*clauses: ClauseStatus, conditions: tuple[Condition, ...] = SERVES, generation: int = 1) -> VerticalModel:
     """A model with this status."""
     status = VerticalModelStatus(
-        observed_generation=generation, conditions=conditions, clauses=clauses, url="https://breast.radiology.svc"
+        observed_generation=generation,
+        conditions=conditions,
+        clauses=clauses,
+        url="https://breast.radiology.svc",
+        valid_until=min((one.valid_until for one in clauses if one.valid_until), default=None),
     )
     return model().model_copy(update={"status": status})
 
@@ -87,6 +91,19 @@ def test_a_true_whose_evidence_has_expired_is_unknown_whatever_is_stored() -> No
     assert (line.verdict, line.reason, told.met) == ("Unknown", "EvidenceExpired", 0)
     assert "has not renewed it" in as_text(told)
     assert report(seen(MET), standard(), LATER - timedelta(seconds=1)).met == 1
+
+
+def test_what_rests_on_expired_evidence_lapses_in_the_head_too() -> None:
+    """An operator that has stopped leaves its last word behind."""
+    good = (*SERVES[:2], condition("Compliant", "True", "AllClausesMet"))
+    for moment, expected in ((LATER - timedelta(seconds=1), "True"), (LATER, "Unknown")):
+        told = report(seen(MET, conditions=good), standard(), moment)
+        assert {one.type: one.status for one in told.head} == {
+            "Accepted": "True",
+            "Ready": expected,
+            "Compliant": expected,
+        }
+        assert told.healthy is (expected == "True")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ __all__ = ["ClauseLine", "Report", "as_json", "as_text", "report"]
 
 _HEAD = (conditions.ACCEPTED, conditions.READY, conditions.PROGRESSING, conditions.COMPLIANT)
 """What a model needs to serve at all, in the order in which one hangs on the other, and the sum of its clauses."""
+_RESTS_ON_EVIDENCE = (conditions.READY, conditions.COMPLIANT)
+_NOT_RENEWED = "the operator or the prober has not renewed it"
 _RANK: Mapping[Status, int] = {"False": 0, "Unknown": 1, "True": 2}
 
 
@@ -73,7 +75,7 @@ class Report:
 
 def report(model: VerticalModel, standard: OperatingStandard | None, now: datetime) -> Report:
     """Read a model's stored status at `now`; titles, limits and who acts come from the standard, where there is one."""
-    known = {one.type: one for one in model.status.conditions}
+    known = {one.type: _as_of(one, model.status.valid_until, now) for one in model.status.conditions}
     clauses = {one.condition: one for one in standard.spec.clauses} if standard is not None else {}
     lines = []
     for one in model.status.clauses:
@@ -86,7 +88,7 @@ def report(model: VerticalModel, standard: OperatingStandard | None, now: dateti
                 title=clause.title if clause else "",
                 verdict="Unknown" if lapsed else one.verdict,
                 reason=ClauseReason.EVIDENCE_EXPIRED if lapsed else one.reason,
-                message="the operator or the prober has not renewed it" if lapsed else (said.message if said else ""),
+                message=_NOT_RENEWED if lapsed else (said.message if said else ""),
                 value=one.value,
                 unit=one.unit,
                 comparator=clause.comparator if clause else "",
@@ -105,6 +107,16 @@ def report(model: VerticalModel, standard: OperatingStandard | None, now: dateti
         stale=model.status.observed_generation != model.metadata.generation,
         clauses=tuple(sorted(lines, key=lambda line: (_RANK[line.verdict], line.id))),
         now=now,
+    )
+
+
+def _as_of(one: Condition, valid_until: datetime | None, now: datetime) -> Condition:
+    """A condition as a reader may take it: what rests on measurements lapses with the first of them."""
+    lapsed = valid_until is not None and valid_until <= now
+    if not lapsed or one.status != "True" or one.type not in _RESTS_ON_EVIDENCE:
+        return one
+    return one.model_copy(
+        update={"status": "Unknown", "reason": ClauseReason.EVIDENCE_EXPIRED, "message": _NOT_RENEWED}
     )
 
 
