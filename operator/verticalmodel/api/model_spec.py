@@ -27,7 +27,9 @@ class RuntimeRef(Object):
 class StandardRef(Object):
     """Which OperatingStandard judges the model."""
 
-    name: Name = Field(description="Name of an OperatingStandard, for example vlm-2026.")
+    name: Name = Field(
+        description="Name of an OperatingStandard, for example vlm-2026; another than that takes the right to use it."
+    )
 
 
 class Resources(Object):

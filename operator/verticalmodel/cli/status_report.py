@@ -53,6 +53,8 @@ class Report:
     namespace: str
     name: str
     url: str | None
+    standard: str
+    """Name of the OperatingStandard that judges it."""
     head: tuple[Condition, ...]
     """Accepted, Ready, Progressing and Compliant, as far as they are stored."""
     stale: bool
@@ -103,6 +105,7 @@ def report(model: VerticalModel, standard: OperatingStandard | None, now: dateti
         namespace=model.metadata.namespace,
         name=model.metadata.name,
         url=model.status.url,
+        standard=model.spec.standard.name,
         head=tuple(known[kind] for kind in _HEAD if kind in known),
         stale=model.status.observed_generation != model.metadata.generation,
         clauses=tuple(sorted(lines, key=lambda line: (_RANK[line.verdict], line.id))),
@@ -132,7 +135,7 @@ def as_text(told: Report) -> str:
 
 
 def _lines(told: Report) -> Iterator[str]:
-    yield f"{told.namespace}/{told.name}  {told.url or 'has no address yet'}"
+    yield f"{told.namespace}/{told.name}  {told.url or 'has no address yet'}  judged by {told.standard}"
     if told.stale:
         yield "  the operator has not looked at the present spec yet: what follows is of an earlier one"
     if not told.head:
@@ -193,6 +196,7 @@ def as_json(told: Report) -> dict[str, Any]:
         "namespace": told.namespace,
         "name": told.name,
         "url": told.url,
+        "standard": told.standard,
         "healthy": told.healthy,
         "stale": told.stale,
         "met": told.met,

@@ -44,6 +44,7 @@ from verticalmodel.kube.resources import (
 PREFIX = "policies-"
 OPERATOR = Key(names.SYSTEM_NAMESPACE, names.ACCOUNT_OPERATOR)
 PROBER = Key(names.SYSTEM_NAMESPACE, names.ACCOUNT_PROBER)
+CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", namespaced=False, kind="ClusterRole")
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", namespaced=True, kind="Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", namespaced=True, kind="RoleBinding")
 CLUSTER_ROLE_BINDINGS = Resource(
@@ -186,6 +187,10 @@ def model_pod(namespace: str, name: str = "rogue", **labels: str) -> Wire:
 async def _until_active(cast: Cast) -> None:
     """Policies and RBAC take a moment: wait until each policy refuses a dry run of its kind of mischief."""
     operator = await cast.act_as(OPERATOR)
+    owner = await cast.account("default", "owner")
+    await cast.grant(owner, "default", names.GROUP, "verticalmodels")
+    tenant, swapped = await cast.act_as(owner), objects.model("default")
+    swapped["spec"]["standard"] = {"name": "laxer"}
     secret = child(SECRETS, "default", type="bootstrap.kubernetes.io/token")
     deployment = child(DEPLOYMENTS, "default")
     deployment["spec"]["template"]["spec"] = pod_spec(hostPID=True)
@@ -199,6 +204,7 @@ async def _until_active(cast: Cast) -> None:
         "model-namespaces": lambda: cast.admin.create(
             VERTICAL_MODELS, objects.model(names.SYSTEM_NAMESPACE), dry_run=True
         ),
+        "standard-choice": lambda: tenant.create(VERTICAL_MODELS, swapped, dry_run=True),
         "operator-children": lambda: operator.create(
             CONFIG_MAPS, child(CONFIG_MAPS, "default", labelled=False), dry_run=True
         ),
