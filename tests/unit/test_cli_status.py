@@ -54,7 +54,7 @@ def test_what_is_broken_comes_first_then_what_nobody_knows_then_what_holds() -> 
     told = report(seen(MET, BROKEN, OPEN, conditions=(*SERVES, SAID)), standard(), NOW)
     assert [line.id for line in told.clauses] == [30, 1, 13]
     assert as_text(told) == (
-        "radiology/breast-screening  https://breast.radiology.svc\n"
+        "radiology/breast-screening  https://breast.radiology.svc  judged by vlm-2026\n"
         "  Accepted     True     Planned\n"
         "  Ready        True     Serving\n"
         "  Compliant    Unknown  NotMeasured\n"
