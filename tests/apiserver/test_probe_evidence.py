@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import random
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
@@ -30,6 +32,7 @@ from verticalmodel.kube.errors import ApiError, NotFound
 from verticalmodel.kube.resources import EVIDENCES, Key
 from verticalmodel.probe.__main__ import run
 from verticalmodel.probe.settings import parse
+from verticalmodel.standard import manifest
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("kinds")]
 
@@ -427,6 +430,49 @@ async def test_two_probers_by_mistake_leave_one_chain_that_holds(world: World) -
             found = await world.recorded(lambda found: found.spec.head.sequence >= max(seen, default=0) + 4)
             for entry in found.spec.entries:
                 assert seen.setdefault(entry.sequence, entry.digest) == entry.digest, "a sequence was given twice"
+
+
+@pytest.fixture
+async def standard(world: World, apiserver: Path) -> Path:
+    """The model is judged by the default edition, which is there; the administrator's kubeconfig."""
+    await world.api.apply(resources.OPERATING_STANDARDS, manifest(names.DEFAULT_STANDARD))
+    chosen = {"spec": {"standard": {"name": names.DEFAULT_STANDARD}}}
+    await world.api.patch_merge(resources.VERTICAL_MODELS, Key(world.namespace, MODEL), chosen)
+    return apiserver
+
+
+async def vmodel(kubeconfig: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "verticalmodel.cli", *arguments, "--kubeconfig", str(kubeconfig)]
+    return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=60)
+
+
+async def test_who_asks_for_a_measurement_gets_one_and_waits_for_it(world: World, standard: Path) -> None:
+    await world.add_pod("a")
+    async with world.prober():
+        before = await world.recorded(lambda found: instances(found) == all_of("a"))
+        said = await vmodel(standard, "measure", MODEL, "-n", world.namespace)
+        after = await world.evidence()
+
+    assert (said.returncode, said.stderr.splitlines()[-1]) == (0, f"all {len(all_of('a')) - 1} looks are new")
+    assert after is not None
+    newest = max(entry.measured_at for entry in before.spec.entries)
+    assert all(entry.measured_at > newest for entry in after.spec.entries)
+    assert instances(after) == all_of("a")
+
+
+async def test_a_measurement_that_does_not_come_is_told_with_what_is_missing(world: World, standard: Path) -> None:
+    await world.add_pod("a")
+    never = await vmodel(standard, "measure", MODEL, "-n", world.namespace, "--timeout", "1")
+    assert never.returncode == 1
+    assert "not measured within 1 s: nothing of it was ever measured" in never.stderr
+    async with world.prober():
+        await world.recorded(lambda found: instances(found) == all_of("a"))
+    died = await vmodel(standard, "measure", MODEL, "-n", world.namespace, "--timeout", "1", "--clause", "13")
+    assert died.returncode == 1
+    assert "not measured within 1 s: still to come: transport-encrypted pod/a:8443" in died.stderr
+    wrong = await vmodel(standard, "measure", MODEL, "-n", world.namespace, "--clause", "9")
+    assert wrong.returncode == 2
+    assert "clause 9 TelemetryCollected is not measured by this version" in wrong.stderr
 
 
 async def test_evidence_outlives_its_model(world: World) -> None:

@@ -70,7 +70,7 @@ def lost_nothing(what: str, done: Load) -> None:
              what, done.sent, done.seconds, len(done.failed), done.slowest)  # fmt: skip
     assert done.failed == []
     # The rate was kept: a generator that stalls would lose nothing either.
-    assert done.sent >= 0.9 * RATE * done.seconds
+    assert done.sent >= 0.75 * RATE * done.seconds
 
 
 def test_a_new_version_takes_over_without_a_lost_request(cluster: Cluster, served: str) -> None:

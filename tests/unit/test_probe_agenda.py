@@ -112,6 +112,24 @@ def test_all_of_a_models_evidence_is_renewed_together_except_what_is_fresh() -> 
     assert (todo.wanted, todo.renewal) == (frozenset({ENDPOINT, GUARD, SERVER}), True)
 
 
+def test_what_is_older_than_a_request_is_measured_anew_and_written_though_nothing_changed() -> None:
+    asked = replace(model(), asked_at=NOW - timedelta(seconds=50))
+    entries = {**everything(age=60), **recorded(look(ENDPOINT, age=40))}
+
+    todo = agenda(asked, entries, NOW, SHARE)
+
+    assert (todo.wanted, todo.renewal) == (frozenset(GOOD) - {ENDPOINT}, True)
+    assert agenda(asked, everything(age=50), NOW, SHARE).wanted == frozenset()
+
+
+@pytest.mark.parametrize(("ahead", "taken"), [(5, True), (6, False)])
+def test_a_request_from_the_future_is_none(*, ahead: int, taken: bool) -> None:
+    """Whose clock is an hour ahead would have the model measured without end for an hour."""
+    asked = replace(model(), asked_at=NOW + timedelta(seconds=ahead))
+
+    assert agenda(asked, everything(), NOW, SHARE).renewal is taken
+
+
 def test_a_standard_with_a_shorter_lifetime_takes_effect_at_once() -> None:
     entries = everything(age=100)
 

@@ -189,6 +189,24 @@ def test_a_model_is_read_with_its_rulebook_and_not_once_it_is_on_its_way_out() -
     assert wish_from({"metadata": {**meta, "deletionTimestamp": "2026-11-23T09:30:00Z"}, "spec": spec}) is None
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("2026-11-27T08:00:00Z", datetime(2026, 11, 27, 8, tzinfo=UTC)),
+        ("2026-11-27T09:00:00+01:00", datetime(2026, 11, 27, 8, tzinfo=UTC)),
+        ("2026-11-27T08:00:00", None),
+        ("now", None),
+        ("", None),
+    ],
+)
+def test_a_request_to_measure_is_a_moment_with_a_time_zone(written: str, expected: datetime | None) -> None:
+    meta = {"namespace": "ns", "name": "m", "uid": "u", "annotations": {"verticalmodel.io/measure": written}}
+    found = wish_from({"metadata": meta, "spec": {"runtime": {"name": "r"}}})
+
+    assert found is not None
+    assert found.asked_at == expected
+
+
 def test_lifetimes_are_those_of_the_clauses_that_we_measure() -> None:
     clauses = [
         {"measure": "transport-encrypted", "lifetimeSeconds": 300},

@@ -29,6 +29,7 @@ POLICIES = tuple(
         "operator-pods",
         "operator-secrets",
         "operator-workloads",
+        "standard-choice",
         "status-writer",
     )
 )

@@ -6,16 +6,12 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 from kubernetes import client
-from kubernetes.client.exceptions import ApiException
 
-from verticalmodel.api import names
-from verticalmodel.api.operatingstandard import OperatingStandard
-from verticalmodel.api.verticalmodel import VerticalModel
-from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS, asking, connect, kubeconfig_options
+from verticalmodel.cli.cluster import asking, connect, kubeconfig_options
+from verticalmodel.cli.reading import model_of, refused, standard_of
 from verticalmodel.cli.status_report import as_json, as_text, report
 
 _UNHEALTHY = 3
@@ -35,38 +31,10 @@ def command(name: str, *, namespace: str | None, output: str, kubeconfig: Path |
 
     Exit status: 0 it serves its present spec and no clause is broken, 3 otherwise, 1 it cannot be read.
     """
-    with asking(lambda error: _told(error, name, space)):
+    with asking(lambda error: refused(error, name, space)):
         connection, own = connect(kubeconfig, context)
         space, api = namespace or own, client.CustomObjectsApi(connection)
-        model = VerticalModel.model_validate(_read(api, "verticalmodels", name, space))
-        told = report(model, _standard(api, model), datetime.now(UTC))
+        model = model_of(api, space, name)
+        told = report(model, standard_of(api, model), datetime.now(UTC))
     click.echo(json.dumps(as_json(told)) if output == "json" else as_text(told), nl=output == "json")
     sys.exit(0 if told.healthy else _UNHEALTHY)
-
-
-def _read(api: client.CustomObjectsApi, plural: str, name: str, namespace: str = "") -> Any:
-    where = (names.GROUP, names.VERSION)
-    if namespace:
-        return api.get_namespaced_custom_object(*where, namespace, plural, name, _request_timeout=REQUEST_SECONDS)
-    return api.get_cluster_custom_object(*where, plural, name, _request_timeout=REQUEST_SECONDS)
-
-
-def _standard(api: client.CustomObjectsApi, model: VerticalModel) -> OperatingStandard | None:
-    try:
-        found = _read(api, "operatingstandards", model.spec.standard.name)
-    except ApiException as error:
-        if error.status in (NOT_FOUND, FORBIDDEN):
-            return None
-        raise
-    return OperatingStandard.model_validate(found)
-
-
-def _told(error: ApiException, name: str, namespace: str) -> str:
-    which = f"VerticalModel {name!r} in namespace {namespace!r}"
-    if error.status == NOT_FOUND:
-        return (
-            f"there is no {which}, or no such kind in this cluster; `kubectl get verticalmodels -A` lists what there is"
-        )
-    if error.status == FORBIDDEN:
-        return f"you may not read {which}; ClusterRole verticalmodel-view grants it"
-    return f"the API server answered {error.status} {error.reason}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -14,7 +14,7 @@ from verticalmodel.api.operatingstandard import COMPARISONS, Clause, OperatingSt
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.judge.judge import measured
 
-__all__ = ["ClauseLine", "Report", "as_json", "as_text", "report"]
+__all__ = ["ClauseLine", "Report", "as_json", "as_text", "only", "report"]
 
 _HEAD = (conditions.ACCEPTED, conditions.READY, conditions.PROGRESSING, conditions.COMPLIANT)
 """What a model needs to serve at all, in the order in which one hangs on the other, and the sum of its clauses."""
@@ -111,6 +111,11 @@ def report(model: VerticalModel, standard: OperatingStandard | None, now: dateti
         clauses=tuple(sorted(lines, key=lambda line: (_RANK[line.verdict], line.id))),
         now=now,
     )
+
+
+def only(told: Report, clauses: frozenset[int]) -> Report:
+    """The report without the other clauses."""
+    return replace(told, clauses=tuple(line for line in told.clauses if line.id in clauses))
 
 
 def _as_of(one: Condition, valid_until: datetime | None, now: datetime) -> Condition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from verticalmodel.api.evidence import Entry
 from verticalmodel.probe.measurement import CANARY, CONTAINER, Key, Measurement, gist
@@ -19,6 +19,10 @@ _TOGETHER = 0.25
 """When one entry is due, those older than this share go with it, so that all of a model's are written at one time."""
 PERSISTENT = 5
 """An inconclusive look is written after so many in a row, half a minute: a pod's first seconds are no finding."""
+
+
+_AHEAD = timedelta(seconds=5)
+"""How far a clock that asks for a measurement may be ahead of ours; what is later still is no request."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def _remaining(entry: Entry, lifetime: float, now: datetime, share: float) -> fl
 
 
 def agenda(model: Model, entries: Mapping[Key, Entry], now: datetime, share: float) -> Agenda:
-    """What is missing, inconclusive, about another instance, or older than `share` of its lifetime."""
+    """What is missing, inconclusive, about another instance, older than `share` of its lifetime or than a request."""
     missing: set[Key] = set()
     held: dict[Key, Entry] = {}
     for key, expected in model.expected().items():
@@ -62,8 +66,14 @@ def agenda(model: Model, entries: Mapping[Key, Entry], now: datetime, share: flo
         part: {key for key, entry in held.items() if _remaining(entry, model.lifetimes[key[0]], now, part) <= 0}
         for part in (share, _TOGETHER)
     }
-    renewal = bool(older[share])
-    return Agenda(frozenset(missing | older[_TOGETHER] if renewal else missing), renewal)
+    asked = {key for key, entry in held.items() if _asked_for(model, entry, now)}
+    due = older[_TOGETHER] if older[share] else set()
+    return Agenda(frozenset(missing | due | asked), bool(due or asked))
+
+
+def _asked_for(model: Model, entry: Entry, now: datetime) -> bool:
+    """Whether somebody asked for a measurement after this one."""
+    return model.asked_at is not None and entry.measured_at < model.asked_at <= now + _AHEAD
 
 
 def wait_seconds(model: Model, entries: Mapping[Key, Entry], now: datetime, share: float) -> float:

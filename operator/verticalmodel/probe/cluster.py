@@ -160,6 +160,7 @@ class Cluster:
             service=self.services.get(key),
             lifetimes=default | (self.standards.get(Key("", wish.standard)) or {}),
             speaks=self.runtimes.get(Key("", wish.runtime)) or Speaks(),
+            asked_at=wish.asked_at,
         )
 
     def nodes_of(self, model: Model) -> tuple[Node, ...]:

@@ -90,7 +90,19 @@ def wish_from(raw: Mapping[str, Any]) -> Wish | None:
         return None
     standard = (spec.get("standard") or {}).get("name") or names.DEFAULT_STANDARD
     bundle = (spec.get("certificate") or {}).get("caBundle") or ""
-    return Wish(meta["namespace"], meta["name"], meta["uid"], standard, spec["runtime"]["name"], bundle)
+    asked = (meta.get("annotations") or {}).get(names.ANNOTATION_MEASURE) or ""
+    return Wish(
+        meta["namespace"], meta["name"], meta["uid"], standard, spec["runtime"]["name"], bundle, _asked_at(asked)
+    )
+
+
+def _asked_at(text: str) -> datetime | None:
+    """What a user wrote; None where it is no moment with a time zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def speaks_from(raw: Mapping[str, Any]) -> Speaks:

@@ -96,6 +96,8 @@ class Wish:
     runtime: str
     ca_bundle: str = ""
     """PEM of the authorities that verify this model's endpoints; empty: those of the installation."""
+    asked_at: datetime | None = None
+    """When somebody last asked for a measurement."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ class Model:
     lifetimes: Mapping[str, float]
     """Seconds that evidence holds, by measure."""
     speaks: Speaks = field(default_factory=Speaks)
+    asked_at: datetime | None = None
+    """When somebody last asked for a measurement: what is older than that is measured anew."""
 
     @property
     def server_name(self) -> str:

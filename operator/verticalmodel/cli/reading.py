@@ -1,0 +1,50 @@
+"""A model and its standard, as commands read them, and what a refusal of the API server means for that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from verticalmodel.api import names
+from verticalmodel.api.operatingstandard import OperatingStandard
+from verticalmodel.api.verticalmodel import VerticalModel
+from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS
+
+__all__ = ["model_of", "refused", "standard_of"]
+
+_WHERE = (names.GROUP, names.VERSION)
+
+
+def model_of(api: client.CustomObjectsApi, namespace: str, name: str) -> VerticalModel:
+    """The model. Raises ApiException."""
+    found = api.get_namespaced_custom_object(
+        *_WHERE, namespace, "verticalmodels", name, _request_timeout=REQUEST_SECONDS
+    )
+    return VerticalModel.model_validate(found)
+
+
+def standard_of(api: client.CustomObjectsApi, model: VerticalModel) -> OperatingStandard | None:
+    """The standard that judges it; None where there is none or it may not be read. Raises ApiException."""
+    try:
+        found: Any = api.get_cluster_custom_object(
+            *_WHERE, "operatingstandards", model.spec.standard.name, _request_timeout=REQUEST_SECONDS
+        )
+    except ApiException as error:
+        if error.status in (NOT_FOUND, FORBIDDEN):
+            return None
+        raise
+    return OperatingStandard.model_validate(found)
+
+
+def refused(error: ApiException, name: str, namespace: str) -> str:
+    """In words, why a model could not be read."""
+    which = f"VerticalModel {name!r} in namespace {namespace!r}"
+    if error.status == NOT_FOUND:
+        return (
+            f"there is no {which}, or no such kind in this cluster; `kubectl get verticalmodels -A` lists what there is"
+        )
+    if error.status == FORBIDDEN:
+        return f"you may not read {which}; ClusterRole verticalmodel-view grants it"
+    return f"the API server answered {error.status} {error.reason}"
