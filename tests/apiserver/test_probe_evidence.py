@@ -76,14 +76,15 @@ class World:
     def key(self) -> Key:
         return Key(self.namespace, names.evidence_name(MODEL, self.uid, names.MANAGER_PROBER))
 
-    async def add_pod(self, name: str) -> FakePod:
-        """A Ready pod whose guard answers."""
+    async def add_pod(self, name: str, *, template: str = "") -> FakePod:
+        """A Ready pod whose guard answers; of a model's template where a digest of one is given."""
+        marks = {"annotations": {names.ANNOTATION_TEMPLATE_DIGEST: template}} if template else {}
         server = ExitStack()
         address = self.listen(server, name)
         body = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name, "namespace": self.namespace, "labels": {names.LABEL_MODEL: MODEL}},
+            "metadata": {"name": name, "namespace": self.namespace, "labels": {names.LABEL_MODEL: MODEL}, **marks},
             "spec": {
                 "nodeName": self.node,
                 "automountServiceAccountToken": False,
@@ -473,6 +474,34 @@ async def test_a_measurement_that_does_not_come_is_told_with_what_is_missing(wor
     wrong = await vmodel(standard, "measure", MODEL, "-n", world.namespace, "--clause", "9")
     assert wrong.returncode == 2
     assert "clause 9 TelemetryCollected is not measured by this version" in wrong.stderr
+
+
+START = ("cold-start", "start/b")
+
+
+async def test_the_start_of_a_pod_that_was_seen_to_begin_is_recorded_once_and_for_all(
+    world: World, standard: Path
+) -> None:
+    """Pod `a` was there before the prober; a prober that starts anew has seen neither begin, and takes nothing back."""
+    template = "sha256:" + "1" * 64
+    await world.add_pod("a", template=template)
+    async with world.prober():
+        await world.recorded(lambda found: instances(found) == all_of("a"))
+        await world.add_pod("b", template=template)
+        first = await world.recorded(lambda found: instances(found) == {*all_of("a", "b"), START})
+    [start] = [entry for entry in first.spec.entries if entry.measure == "cold-start"]
+    assert (start.scope, start.binding.template_digest, start.outcome) == ("Event", template, "Measured")
+    assert start.value is not None
+    assert 0 < start.value < 40
+
+    async with world.prober():
+        said = await vmodel(standard, "measure", MODEL, "-n", world.namespace)
+        assert said.returncode == 0, said.stderr
+        after = await world.evidence()
+        assert after is not None
+        assert [entry for entry in after.spec.entries if entry.measure == "cold-start"] == [start]
+        await world.remove_pod("b")
+        await world.recorded(lambda found: instances(found) == all_of("a"))
 
 
 async def test_evidence_outlives_its_model(world: World) -> None:

@@ -51,14 +51,14 @@ def served(cluster: Cluster, claim: str) -> str:
 
 
 def recorded(cluster: Cluster, namespace: str) -> Entries:
-    """What the prober recorded of the model, by place; empty before its first word. The chain is verified."""
+    """What the prober recorded of what lives, by place; empty before its first word. The chain is verified."""
     uid = cluster.get("vmodel", MODEL, "-n", namespace)["metadata"]["uid"]
     name = names.evidence_name(MODEL, uid, names.MANAGER_PROBER)
     listed = cluster.get("evd", "-n", namespace)["items"]
     found = [Evidence.model_validate(one) for one in listed if one["metadata"]["name"] == name]
     for one in found:
         assert evidence.verify(one, Subject(kind="VerticalModel", name=MODEL, uid=uid)) == ""
-    return {place(entry): entry for one in found for entry in one.spec.entries}
+    return {place(entry): entry for one in found for entry in one.spec.entries if entry.scope == "State"}
 
 
 def place(entry: Entry) -> str:
@@ -166,6 +166,27 @@ def test_every_endpoint_and_every_live_cgroup_of_a_served_model_is_measured(clus
     )
     broken = cluster.await_condition(served, MODEL, "TenantsIsolated", "False")
     assert "without a token" in broken["message"]
+
+
+def test_a_start_is_timed_and_shown_phase_by_phase(cluster: Cluster, served: str) -> None:
+    [name] = pods(cluster, served)
+
+    def timed() -> dict[str, Any] | None:
+        found: dict[str, Any] | None = cluster.get("vmodel", MODEL, "-n", served)["status"].get("lastStart")
+        return found
+
+    shown = until("the start of the model's pod", timed)
+
+    ends = {phase["name"]: phase["seconds"] for phase in shown["phases"]}
+    assert (shown["pod"], shown["kind"]) == (name, "Unknown")
+    assert list(ends) == ["scheduled", "image", "unsealed", "started", "loaded", "firstAnswer"]
+    assert ends["firstAnswer"] == shown["seconds"]
+    # Stamps have whole seconds, and the creation is one of them.
+    assert 0 <= ends["scheduled"] <= ends["image"] <= ends["unsealed"] <= ends["started"] <= ends["loaded"]
+    assert ends["loaded"] <= shown["seconds"] + 1
+    clause = cluster.condition(served, MODEL, "ColdStartWithinBudget")
+    assert (clause["status"], clause["reason"]) == ("Unknown", "NotMeasured")
+    assert "1 of 1 starts were timed" in clause["message"]
 
 
 def test_a_new_pod_is_measured_and_an_old_one_leaves_the_evidence(cluster: Cluster, served: str) -> None:

@@ -58,9 +58,13 @@ def test_the_clause_is_unknown_where(number: int, reason: ClauseReason, change: 
     assert len(found.message) <= MESSAGE_LIMIT
 
 
+NEVER_TRUE = {7}
+"""Clauses that can be found broken and, so far, not kept: tests/unit/test_judge_cold_start.py."""
+
+
 def test_every_clause_with_a_measure_has_fixtures_that_pass_fail_and_stay_unknown() -> None:
     measured = {one.id for one in standard.load(names.DEFAULT_STANDARD).clauses if one.measure in MEASURES}
-    assert set(FIXTURES) == measured
+    assert set(FIXTURES) | NEVER_TRUE == measured
     for fixtures in FIXTURES.values():
         assert fixtures.passing
         assert len(fixtures.failing) >= 3

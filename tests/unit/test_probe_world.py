@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,6 +55,7 @@ POD = Pod(
     ip="10.0.0.1",
     ready=True,
     containers=(Container("server", SERVER, True, STARTED), Container("guard", GUARD, True, STARTED)),  # noqa: FBT003
+    milestones=(("started", STARTED),),
 )
 
 
@@ -67,9 +69,8 @@ def test_a_running_pod_is_read_with_its_sidecars_and_without_what_has_ended() ->
         raw_pod(meta={"deletionTimestamp": "2026-11-23T09:30:00Z"}),
         raw_pod(phase="Succeeded"),
         raw_pod(phase="Failed"),
-        raw_pod(spec={"nodeName": ""}),
     ],
-    ids=["leaving", "succeeded", "failed", "not placed"],
+    ids=["leaving", "succeeded", "failed"],
 )
 def test_a_pod_that_serves_nobody_is_not_measured(raw: dict[str, Any]) -> None:
     assert pod_from(raw) is None
@@ -106,6 +107,60 @@ def test_the_guard_of_each_pod_and_the_service_are_endpoints() -> None:
         Target("pod/m-0:8443", "10.0.0.1", 8443, "m.ns.svc", Binding(pod_uid="uid-0"), GUARD[:12]),
         Target("service/m:443", "10.96.0.9", 443, "m.ns.svc", Binding(service_uid="uid-s")),
     )
+
+
+def test_a_pod_that_is_not_placed_yet_is_seen_and_nothing_of_it_is_expected() -> None:
+    """Its start began with its creation."""
+    found = pod_from(raw_pod(spec={"nodeName": ""}, phase="Pending", initContainerStatuses=[], containerStatuses=[]))
+    assert found is not None
+    assert (found.node, model(found).expected()) == ("", {})
+
+
+def test_the_phases_of_a_start_are_read_from_the_stamps_of_api_server_and_kubelet() -> None:
+    def at(second: int) -> str:
+        return f"2026-11-23T09:22:{second:02}Z"
+
+    ended = {"exitCode": 0, "startedAt": at(40), "finishedAt": at(43)}
+    found = pod_from(
+        raw_pod(
+            meta={"annotations": {names.ANNOTATION_TEMPLATE_DIGEST: "sha256:" + "1" * 64}},
+            conditions=[
+                {"type": "PodScheduled", "status": "True", "lastTransitionTime": at(31)},
+                {"type": "Ready", "status": "True", "lastTransitionTime": at(58)},
+                {"type": "ContainersReady", "status": "False", "lastTransitionTime": at(59)},
+            ],
+            initContainerStatuses=[container("unseal", "c" * 64, state={"terminated": ended})],
+        )
+    )
+    assert found is not None
+    assert found.template_digest == "sha256:" + "1" * 64
+    assert [(name, end.second) for name, end in found.milestones] == [
+        ("scheduled", 31),
+        ("image", 40),
+        ("unsealed", 43),
+        ("started", 55),
+        ("loaded", 58),
+    ]
+
+
+@pytest.mark.parametrize("written", ["", "sha256:x", "sha256:" + "1" * 63, "x\nsha256:" + "1" * 64])
+def test_a_strangers_pod_that_names_no_digest_is_of_no_template(written: str) -> None:
+    found = pod_from(raw_pod(meta={"annotations": {names.ANNOTATION_TEMPLATE_DIGEST: written}}))
+    assert found is not None
+    assert found.template_digest == ""
+
+
+def test_a_start_is_expected_of_a_pod_that_was_seen_from_its_beginning() -> None:
+    digest = "sha256:" + "1" * 64
+    one = changed(conditions=[{"type": "Ready", "status": "True"}])
+    ours = replace(one, template_digest=digest)
+    key = ("cold-start", "start/m-0")
+
+    assert key not in model(ours).expected()
+    begun = replace(model(ours), begun=frozenset({ours.uid}))
+    assert begun.expected()[key] == Expected(Binding(pod_uid="uid-0", template_digest=digest))
+    assert key not in replace(begun, pods=(one,)).expected(), "not of a template of ours"
+    assert key not in replace(begun, pods=(replace(ours, ready=False),)).expected()
 
 
 def changed(**changes: Any) -> Pod:

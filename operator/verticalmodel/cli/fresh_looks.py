@@ -10,6 +10,7 @@ from verticalmodel.api import names
 from verticalmodel.api.evidence import Evidence
 from verticalmodel.api.operatingstandard import Clause, OperatingStandard
 from verticalmodel.judge.judge import measured
+from verticalmodel.judge.measures import cold_start
 
 __all__ = ["Looks", "UnknownClauseError", "looks_since", "wanted"]
 
@@ -34,7 +35,7 @@ class Looks:
 
 def wanted(standard: OperatingStandard, name: str | None) -> tuple[Clause, ...]:
     """The measured clauses, or the one of this number or condition type. Raises UnknownClauseError."""
-    there = [one for one in standard.spec.clauses if measured(one)]
+    there = [one for one in standard.spec.clauses if measured(one) and one.measure != cold_start.NAME]
     if name is None:
         return tuple(there)
     chosen = [one for one in standard.spec.clauses if name in (str(one.id), one.condition)]
@@ -49,13 +50,16 @@ def wanted(standard: OperatingStandard, name: str | None) -> tuple[Clause, ...]:
 
 
 def looks_since(evidence: Iterable[Evidence], asked_at: datetime, measures: frozenset[str] | None) -> Looks:
-    """What the prober has recorded since `asked_at`; of all its measures where none are named."""
+    """What the prober has recorded since `asked_at`; of all its measures where none are named.
+
+    Events have happened once: nothing measures them anew.
+    """
     entries = [
         entry
         for one in evidence
         if one.spec.measurer == names.MANAGER_PROBER
         for entry in one.spec.entries
-        if measures is None or entry.measure in measures
+        if entry.scope == "State" and (measures is None or entry.measure in measures)
     ]
     stale = sorted(f"{entry.measure} {entry.instance}" for entry in entries if entry.measured_at < asked_at)
     return Looks(len(entries) - len(stale), tuple(stale))

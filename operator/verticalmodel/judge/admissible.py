@@ -48,10 +48,15 @@ class Instance:
     """The container that answers for it, where one does: a restarted one has not been measured."""
     since: datetime | None = None
     """What answers for it is no older: an earlier look was at something else. None where nobody knows."""
+    template_digest: str = ""
+    """Of the pod's template, where the entry is about an event; empty where it is about a state."""
 
     def is_subject_of(self, entry: Entry) -> bool:
-        """Whether a state entry of this name is about the instance that lives now."""
-        if entry.scope != "State" or (self.since is not None and entry.measured_at < self.since):
+        """Whether an entry of this name is about the instance that lives now."""
+        scope = "Event" if self.template_digest else "State"
+        if entry.scope != scope or (entry.binding.template_digest or "") != self.template_digest:
+            return False
+        if self.since is not None and entry.measured_at < self.since:
             return False
         about = next((one.value for one in entry.observations if one.name == CONTAINER), None)
         if about is not None and not (about and self.container_id.startswith(about)):

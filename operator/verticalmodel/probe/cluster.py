@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -27,6 +28,7 @@ from verticalmodel.kube.resources import (
 from verticalmodel.probe.measurement import MEASURES
 from verticalmodel.probe.projection import lifetimes_from, node_from, pod_from, service_from, speaks_from, wish_from
 from verticalmodel.probe.settings import Settings
+from verticalmodel.probe.starts import Starts
 from verticalmodel.probe.trust import Trust, trusted
 from verticalmodel.probe.world import Model, Node, Pod, Service, Speaks, Wish
 
@@ -59,6 +61,7 @@ class Cluster:
         self, api: ApiClient, settings: Settings, touch: Callable[[Key], None], lost: Callable[[Key, str], None]
     ) -> None:
         self._settings = settings
+        self.starts = Starts()
         self._touch = touch
         self._lost = lost
         labelled = names.LABEL_MODEL
@@ -161,6 +164,7 @@ class Cluster:
             lifetimes=default | (self.standards.get(Key("", wish.standard)) or {}),
             speaks=self.runtimes.get(Key("", wish.runtime)) or Speaks(),
             asked_at=wish.asked_at,
+            begun=self.starts.seen(),
         )
 
     def nodes_of(self, model: Model) -> tuple[Node, ...]:
@@ -174,6 +178,11 @@ class Cluster:
         return self.evidence.get(Key(model.namespace, name))
 
     def _pod_changed(self, key: Key, old: Pod | None, new: Pod | None) -> None:
+        if old is not None and (new is None or new.uid != old.uid):
+            self.starts.gone(old.uid)
+        # What the first list shows was there before us.
+        if new is not None and (old is None or old.uid != new.uid) and self.pods.synced.is_set():
+            self.starts.appeared(new, now=datetime.now(UTC), clock=time.monotonic())
         for name in {pod.model for pod in (old, new) if pod is not None}:
             self._touch(Key(key.namespace, name))
 

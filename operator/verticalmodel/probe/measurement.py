@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from verticalmodel.api.evidence import Binding, Entry
 
@@ -16,6 +16,7 @@ __all__ = [
     "MEASURES",
     "OPERATING_SYSTEM",
     "SANDBOX",
+    "START",
     "TENANTS",
     "TRANSPORT",
     "Key",
@@ -30,7 +31,8 @@ CANARY = "canary-answer"
 OPERATING_SYSTEM = "operating-system-supported"
 FRAMEWORK = "framework-supported"
 TENANTS = "tenants-isolated"
-MEASURES = (TRANSPORT, SANDBOX, CANARY, OPERATING_SYSTEM, FRAMEWORK, TENANTS)
+START = "cold-start"
+MEASURES = (TRANSPORT, SANDBOX, CANARY, OPERATING_SYSTEM, FRAMEWORK, TENANTS, START)
 CONTAINER = "container"
 """Observation that names the container a look was about, in short form: a restarted one needs a new look."""
 
@@ -59,6 +61,8 @@ class Measurement:
     measured_at: datetime
     unsettling: bool = False
     """Inconclusive, but by the subject's own doing (another certificate): earlier evidence no longer holds."""
+    scope: Literal["State", "Event"] = "State"
+    """State: what is so while the instance lives. Event: what happened once."""
 
     @property
     def key(self) -> Key:
@@ -84,7 +88,7 @@ class Measurement:
             "source": source,
             "load": round(load, 2),
             "simulated": False,
-            "scope": "State",
+            "scope": self.scope,
             "binding": self.binding.wire(),
             "observations": [
                 {"name": name, "value": value[:_TEXT_LIMIT]} for name, value in sorted(self.observations.items())

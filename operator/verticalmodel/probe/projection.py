@@ -6,6 +6,7 @@ more than one that is believed twice.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "wish_from",
 ]
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHARES = ("hostPID", "hostIPC", "hostNetwork", "shareProcessNamespace")
 
 
@@ -31,9 +33,9 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def pod_from(raw: Mapping[str, Any]) -> Pod | None:
-    """A Pod object as it is served; None for one that is finished, on its way out, or nowhere yet."""
+    """A Pod object as it is served; None for one that is finished or on its way out."""
     meta, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
-    if meta.get("deletionTimestamp") or not spec.get("nodeName") or status.get("phase") in ("Succeeded", "Failed"):
+    if meta.get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
         return None
     sidecars = {one["name"] for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"}
     statuses: list[Mapping[str, Any]] = [
@@ -46,13 +48,36 @@ def pod_from(raw: Mapping[str, Any]) -> Pod | None:
         name=meta["name"],
         uid=meta["uid"],
         model=(meta.get("labels") or {}).get(names.LABEL_MODEL) or "",
-        node=spec["nodeName"],
+        node=spec.get("nodeName") or "",
         ip=status.get("podIP") or "",
         ready=conditions.get("Ready") == "True",
         containers=tuple(_container(one) for one in statuses),
         shares_host=tuple(name for name in _SHARES if spec.get(name)),
         created_at=_moment(meta.get("creationTimestamp")),
+        template_digest=_digest((meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_DIGEST) or ""),
+        milestones=_milestones(status),
     )
+
+
+def _digest(text: str) -> str:
+    """A template's digest; empty where a stranger's pod says something else."""
+    return text if _DIGEST.fullmatch(text) else ""
+
+
+def _milestones(status: Mapping[str, Any]) -> tuple[tuple[str, datetime], ...]:
+    conditions = {one["type"]: one for one in status.get("conditions") or () if one["status"] == "True"}
+    kinds = ("initContainerStatuses", "containerStatuses")
+    states = {one["name"]: one.get("state") or {} for kind in kinds for one in status.get(kind) or ()}
+    unseal = states.get(names.CONTAINER_UNSEAL, {}).get("terminated") or {}
+    server = states.get(names.CONTAINER_SERVER, {}).get("running") or {}
+    ends = (
+        ("scheduled", conditions.get("PodScheduled", {}).get("lastTransitionTime")),
+        ("image", unseal.get("startedAt")),
+        ("unsealed", unseal.get("finishedAt")),
+        ("started", server.get("startedAt")),
+        ("loaded", conditions.get("Ready", {}).get("lastTransitionTime")),
+    )
+    return tuple((name, datetime.fromisoformat(moment)) for name, moment in ends if moment)
 
 
 def _container(raw: Mapping[str, Any]) -> Container:

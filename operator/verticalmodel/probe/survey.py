@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from verticalmodel.probe.measurement import (
     FRAMEWORK,
     OPERATING_SYSTEM,
     SANDBOX,
+    START,
     TENANTS,
     TRANSPORT,
     Key,
@@ -24,6 +26,7 @@ from verticalmodel.probe.measurement import (
 from verticalmodel.probe.metrics import Metrics
 from verticalmodel.probe.operating_system import operating_systems
 from verticalmodel.probe.sandbox import sandbox_measurements
+from verticalmodel.probe.starts import start
 from verticalmodel.probe.tenants import tenants
 from verticalmodel.probe.transport import Target, probe_transport
 from verticalmodel.probe.trust import Trust
@@ -64,6 +67,7 @@ class Survey:
                     for measure in (CANARY, FRAMEWORK, TENANTS)
                     for pod in model.pods
                     if (measure, f"pod/{pod.name}") in keys
+                    or (measure == CANARY and (START, f"start/{pod.name}") in keys)
                 ]
         looks = tuple(look for part in parts for look in part.result() if look.key in keys)
         for look in looks:
@@ -89,7 +93,17 @@ class Survey:
                 return (await framework(model, pod, trust, limits),)
             if measure == TENANTS:
                 return (await tenants(model, pod, trust, turn, limits),)
-            return (await ask(model, pod, trust, turn, limits),)
+            return self._answered(pod, await ask(model, pod, trust, turn, limits))
+
+    def _answered(self, pod: Pod, look: Measurement) -> Iterable[Measurement]:
+        """The canary's look, and with its first good answer the start that this ended."""
+        starts = self._cluster.starts
+        if look.observations["answer"] == "good":
+            starts.answered(pod.uid, time.monotonic())
+        seconds = starts.seconds(pod.uid)
+        if seconds is None or not pod.template_digest:
+            return (look,)
+        return (look, start(pod, seconds, look.measured_at))
 
     def _count(self, look: Measurement) -> None:
         self._metrics.looks.labels(look.measure, "measured" if look.conclusive else "inconclusive").inc()

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Binding
-from verticalmodel.probe.measurement import CANARY, FRAMEWORK, OPERATING_SYSTEM, SANDBOX, TENANTS, TRANSPORT, Key
+from verticalmodel.probe.measurement import CANARY, FRAMEWORK, OPERATING_SYSTEM, SANDBOX, START, TENANTS, TRANSPORT, Key
 from verticalmodel.probe.transport import Target
 
 __all__ = [
@@ -37,7 +37,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """A live pod of a model."""
+    """A live pod of a model, placed or not yet."""
 
     name: str
     uid: str
@@ -49,6 +49,9 @@ class Pod:
     containers: tuple[Container, ...]
     shares_host: tuple[str, ...] = ()
     created_at: datetime | None = None
+    template_digest: str = ""
+    milestones: tuple[tuple[str, datetime], ...] = ()
+    """Ends of the phases of its start that are behind it, in order, by the stamps of API server and kubelet."""
 
     @property
     def guard(self) -> str:
@@ -141,6 +144,8 @@ class Model:
     speaks: Speaks = field(default_factory=Speaks)
     asked_at: datetime | None = None
     """When somebody last asked for a measurement: what is older than that is measured anew."""
+    begun: frozenset[str] = frozenset()
+    """Uids of the pods that were seen from their beginning."""
 
     @property
     def server_name(self) -> str:
@@ -181,6 +186,9 @@ class Model:
             if pod.guard and pod.ready:
                 for measure in (CANARY, FRAMEWORK, TENANTS):
                     found[measure, f"pod/{pod.name}"] = Expected(binding, short(pod.server))
+                if pod.uid in self.begun and pod.template_digest:
+                    of_template = Binding(pod_uid=pod.uid, template_digest=pod.template_digest)
+                    found[START, f"start/{pod.name}"] = Expected(of_template)
         return found
 
     def _behind_service_since(self) -> datetime | None:

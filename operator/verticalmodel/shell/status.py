@@ -9,6 +9,7 @@ from verticalmodel.api import names
 from verticalmodel.api.model_status import CertificateStatus, VerticalModelStatus
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.facts import Observed
+from verticalmodel.judge.measures.cold_start import last_start
 from verticalmodel.judge.merge import Seen, merge
 from verticalmodel.judge.ready import ready
 from verticalmodel.judge.rollup import compliance
@@ -68,7 +69,7 @@ def status_of(
             ),
             template_digest=work.digest,
             certificate=work.certificate,
-            last_start=old.last_start,
+            last_start=last_start(observed) or old.last_start,
         ),
         generation=model.metadata.generation,
         now=observed.now,

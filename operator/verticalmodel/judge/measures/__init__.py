@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from verticalmodel.api.operatingstandard import Clause
 from verticalmodel.facts import Observed
 from verticalmodel.judge.measures import (
+    cold_start,
     framework_supported,
     operating_system_supported,
     sandbox_enforced,
@@ -20,6 +21,7 @@ __all__ = ["HOW", "MEASURES", "Measure"]
 Measure = Callable[[Clause, Observed], Verdict]
 
 MEASURES: Mapping[str, Measure] = {
+    cold_start.NAME: cold_start.cold_start,
     framework_supported.NAME: framework_supported.framework_supported,
     operating_system_supported.NAME: operating_system_supported.operating_system_supported,
     sandbox_enforced.NAME: sandbox_enforced.sandbox_enforced,
@@ -29,6 +31,7 @@ MEASURES: Mapping[str, Measure] = {
 HOW: Mapping[str, str] = {
     one.NAME: one.HOW
     for one in (
+        cold_start,
         framework_supported,
         operating_system_supported,
         sandbox_enforced,

@@ -1,0 +1,110 @@
+"""Clause 7, a cold start takes at most five minutes (part II, section (2), item 1 (1)).
+
+Reads: the prober's `cold-start` evidence for each pod of the model's own (`start/NAME`, an event, bound to the pod's
+uid and its template's digest): seconds from the creation of the pod to its first good answer.
+
+A start that took longer than the limit breaks the clause, cold or warm: with nothing cached it would have taken longer
+still. A shorter one shows nothing yet. Whether its images were really pulled is told by events of the kubelet, which
+whoever may write events in the namespace can forge, so this version takes no start for a cold one: never True.
+
+Ignores: starts of pods that are gone, starts that have not ended, what the node lists as its images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from verticalmodel.api import names
+from verticalmodel.api.conditions import ClauseReason
+from verticalmodel.api.evidence import Entry
+from verticalmodel.api.model_status import Start, StartPhase
+from verticalmodel.api.operatingstandard import Clause
+from verticalmodel.facts import Observed, ObservedPod
+from verticalmodel.judge.admissible import Instance, witnesses
+from verticalmodel.judge.instances import Reading, admission, combine, examine, unknown
+from verticalmodel.judge.numbers import holds, shown
+from verticalmodel.judge.verdict import Verdict
+
+NAME = "cold-start"
+MEASURERS = frozenset({names.MANAGER_PROBER})
+HOW = (
+    "The prober times each start from the creation of the pod to its first good answer; one over the limit breaks the "
+    "clause, and none is taken for a cold one yet"
+)
+_REMEDY = "See where the seconds went with `kubectl vmodel timeline`"
+_PHASE = "phase."
+_SOURCES = {"scheduled": "API server's stamp, whole seconds"}
+_KUBELET = "kubelet's stamp, whole seconds"
+_OURS = "prober's monotonic clock"
+
+
+def cold_start(clause: Clause, observed: Observed) -> Verdict:
+    """Clause 7 over the starts of all pods of the model's own; value in seconds."""
+    pods = _pods(observed)
+    expected = ((_instance(pod), lambda entry: _read(clause, entry)) for pod in pods)
+    looks = examine(clause, observed, MEASURERS, expected)
+    telling = [look for look in looks if look.reason is not ClauseReason.NOT_MEASURED]
+    if telling:
+        return combine(clause, telling, nothing="", remedy=_REMEDY)
+    if not pods:
+        return unknown(clause, ClauseReason.NOT_MEASURED, "No pod of the model exists, so there is no start to time")
+    timed = [entry.value for _, entry in _starts(clause, observed) if entry.value is not None]
+    slowest = f"; the slowest took {shown(clause, max(timed))}" if timed else ""
+    return unknown(
+        clause,
+        ClauseReason.NOT_MEASURED,
+        f"No start is known to have been cold. {len(timed)} of {len(pods)} starts were timed, those that the prober "
+        f"saw begin{slowest}. Whether images were pulled for one this version cannot tell for certain",
+    )
+
+
+def last_start(observed: Observed) -> Start | None:
+    """The newest start that was timed, phase by phase; None where there is none or no clause that asks for it."""
+    clauses = observed.standard.spec.clauses if observed.standard is not None else ()
+    starts = [one for clause in clauses if clause.measure == NAME for one in _starts(clause, observed)]
+    if not starts:
+        return None
+    pod, entry = max(starts, key=lambda one: (one[1].measured_at, one[0].name))
+    seconds = round(entry.value or 0.0, 1)
+    phases = (*_phases(entry), StartPhase(name="firstAnswer", seconds=seconds, source=_OURS))
+    return Start(pod=pod.name, kind="Unknown", seconds=seconds, phases=phases)
+
+
+def _phases(entry: Entry) -> Iterator[StartPhase]:
+    ends: dict[str, float] = {}
+    for one in entry.observations:
+        name = one.name.removeprefix(_PHASE)
+        if name != one.name and one.value.replace(".", "", 1).isdecimal():
+            ends[name] = float(one.value)
+    for name, end in sorted(ends.items(), key=lambda phase: (phase[1], _ORDER.get(phase[0], len(_ORDER)))):
+        yield StartPhase(name=name, seconds=end, source=_SOURCES.get(name, _KUBELET))
+
+
+_ORDER = {name: place for place, name in enumerate(("scheduled", "image", "unsealed", "started", "loaded"))}
+
+
+def _pods(observed: Observed) -> list[ObservedPod]:
+    return [pod for pod in observed.pods if pod.serving and pod.owned and pod.template_digest]
+
+
+def _instance(pod: ObservedPod) -> Instance:
+    return Instance(f"start/{pod.name}", pod_uid=pod.uid, template_digest=pod.template_digest)
+
+
+def _starts(clause: Clause, observed: Observed) -> Iterator[tuple[ObservedPod, Entry]]:
+    """Each pod with what is admitted of its start."""
+    heard = witnesses(observed, admission(clause, MEASURERS))
+    for pod in _pods(observed):
+        instance = _instance(pod)
+        for witness in heard.get(instance.name, ()):
+            if witness.reason is ClauseReason.MEASURED and instance.is_subject_of(witness.entry):
+                yield pod, witness.entry
+
+
+def _read(clause: Clause, entry: Entry) -> Reading:
+    seconds = entry.value
+    if seconds is None or seconds < 0:
+        return Reading(None, f"called a start of {seconds} seconds")
+    if holds(clause, seconds):
+        return Reading(None, "not known to be cold", ClauseReason.NOT_MEASURED)
+    return Reading(seconds, "cold or not, the start took too long")

@@ -1,0 +1,77 @@
+"""Clause 7, how long a start takes: from the creation of a pod to its first good answer, on one monotonic clock.
+
+Only a start that was seen from its beginning is timed. The creation is a stamp of the API server's clock in whole
+seconds, so it is taken for our clock's only where the pod was first seen within a few seconds of it. All of this is
+kept in memory: a prober that was started anew has seen no pod begin, and starts recorded before that stand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from verticalmodel.api.evidence import Binding
+from verticalmodel.probe.measurement import START, Measurement
+from verticalmodel.probe.world import Pod
+
+__all__ = ["Starts", "start"]
+
+METHOD = (
+    "from the creation of the pod, first seen at most 3 s later, to its first good canary answer, on the prober's "
+    "monotonic clock; phases by the stamps of API server and kubelet, in whole seconds"
+)
+_LATE, _EARLY = 3.0, -5.0
+"""Seconds from the stamp of creation to the first sight: the watch's delay and what clocks may differ by."""
+
+
+@dataclass
+class Starts:
+    """Pods that were seen from their beginning, by uid; moments of the monotonic clock in seconds."""
+
+    _begun: dict[str, float] = field(default_factory=dict)
+    _answered: dict[str, float] = field(default_factory=dict)
+
+    def appeared(self, pod: Pod, *, now: datetime, clock: float) -> None:
+        """A watch told of a pod for the first time."""
+        if pod.created_at is None:
+            return
+        since = (now - pod.created_at).total_seconds()
+        if _EARLY <= since <= _LATE:
+            self._begun.setdefault(pod.uid, clock - max(since, 0.0))
+
+    def answered(self, uid: str, clock: float) -> None:
+        """The pod gave a good answer; only the first one counts."""
+        if uid in self._begun:
+            self._answered.setdefault(uid, clock)
+
+    def gone(self, uid: str) -> None:
+        """The pod is no more."""
+        self._begun.pop(uid, None)
+        self._answered.pop(uid, None)
+
+    def seen(self) -> frozenset[str]:
+        """Uids of the pods that were seen from their beginning."""
+        return frozenset(self._begun)
+
+    def seconds(self, uid: str) -> float | None:
+        """How long the start took; None where it was not seen whole or has not ended."""
+        return self._answered[uid] - self._begun[uid] if uid in self._answered else None
+
+
+def start(pod: Pod, seconds: float, now: datetime) -> Measurement:
+    """The start of a pod that has answered, and where its seconds went as far as stamps tell."""
+    begun = pod.created_at
+    phases = {} if begun is None else {name: max((end - begun).total_seconds(), 0.0) for name, end in pod.milestones}
+    return Measurement(
+        measure=START,
+        instance=f"start/{pod.name}",
+        unit="s",
+        value=seconds,
+        samples=1,
+        window_seconds=seconds,
+        method=METHOD,
+        binding=Binding(pod_uid=pod.uid, template_digest=pod.template_digest),
+        observations={f"phase.{name}": f"{end:g}" for name, end in phases.items()},
+        measured_at=now,
+        scope="Event",
+    )
