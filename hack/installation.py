@@ -94,6 +94,8 @@ def main() -> int:
     arguments = parser.parse_args()
     references = {name: image["reference"] for name, image in built_images(quiet=arguments.show is not None).items()}
     if arguments.show is not None:
+        if not arguments.show.is_file():
+            parser.error(f"--show {arguments.show}: there is no such file; manifests are under manifests/")
         sys.stdout.write(with_images(arguments.show.read_text(), references))
         return 0
     install(arguments.kubeconfig, references)

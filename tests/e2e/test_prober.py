@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -155,10 +159,11 @@ def test_every_endpoint_and_every_live_cgroup_of_a_served_model_is_measured(clus
         "osImage": node["status"]["nodeInfo"]["osImage"],
         "kernel": node["status"]["nodeInfo"]["kernelVersion"],
     }
-    assert (seen(framework)["platform"], seen(framework)["producer"]) == ("onnx_onnxv1", "skl2onnx")
+    assert (seen(framework)["platform"], seen(framework)["producer"]) == ("onnxruntime_onnx", "skl2onnx")
     assert int(seen(framework)["opset"]) >= 9
-    for kind in ("TransportEncrypted", "SandboxEnforced", "OperatingSystemSupported", "FrameworkSupported"):
+    for kind in ("TransportEncrypted", "SandboxEnforced", "OperatingSystemSupported"):
         cluster.await_condition(served, MODEL, kind, "True")
+    assert "a file by skl2onnx" in cluster.condition(served, MODEL, "FrameworkSupported")["message"]
     # Nothing that we render asks for a token.
     assert (tenants.value, {seen(tenants)[way] for way in ("noToken", "wrongToken", "expiredToken")}) == (
         3,
@@ -187,6 +192,26 @@ def test_a_start_is_timed_and_shown_phase_by_phase(cluster: Cluster, served: str
     clause = cluster.condition(served, MODEL, "ColdStartWithinBudget")
     assert (clause["status"], clause["reason"]) == ("Unknown", "NotMeasured")
     assert "1 of 1 starts were timed" in clause["message"]
+
+
+def test_who_asks_has_it_measured_and_judged_now(cluster: Cluster, served: str) -> None:
+    cluster.await_condition(served, MODEL, "TransportEncrypted", "True")
+    command = [sys.executable, "-m", "verticalmodel.cli", "measure", MODEL, "-n", served, "-o", "json"]
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
+
+    def ask(*clauses: str) -> tuple[int, dict[str, Any]]:
+        chosen = [word for clause in clauses for word in ("--clause", clause)]
+        said = subprocess.run([*command, *chosen], capture_output=True, text=True, check=False, env=environment)
+        return said.returncode, json.loads(said.stdout)
+
+    before = datetime.now(UTC)
+    status, told = ask("13", "SandboxEnforced")
+    assert (status, [one["verdict"] for one in told["clauses"]]) == (0, ["True", "True"])
+    # A whole lifetime from now on, though half of the last one was not over.
+    for one in told["clauses"]:
+        assert datetime.fromisoformat(one["validUntil"]) >= before + timedelta(seconds=599)
+    status, told = ask("31")
+    assert (status, [one["verdict"] for one in told["clauses"]]) == (3, ["False"])
 
 
 def test_a_new_pod_is_measured_and_an_old_one_leaves_the_evidence(cluster: Cluster, served: str) -> None:

@@ -58,10 +58,6 @@ FRAMEWORK_FIXTURES = Fixtures(
     passing={
         **passing_for(FRAMEWORK),
         "PyTorch 1.10 wrote the file": _says(FRAMEWORK, producerVersion="1.10.2+cu113", opset="9"),
-        "another exporter wrote it for operator set 9": _says(
-            FRAMEWORK, producer="skl2onnx", producerVersion="1.19.1", opset="9"
-        ),
-        "nobody says who wrote it": _says(FRAMEWORK, producer=None, producerVersion=None),
         "the server is PyTorch itself": _says(
             FRAMEWORK, platform="pytorch_torchscript", frameworkVersion="1.10.0", producer=None, opset=None
         ),
@@ -75,7 +71,6 @@ FRAMEWORK_FIXTURES = Fixtures(
     failing={
         "PyTorch 1.9 wrote the file": _says(FRAMEWORK, producerVersion="1.9.1", opset="14"),
         "PyTorch 0.4 wrote the file": _says(FRAMEWORK, producerVersion="0.4"),
-        "another exporter wrote it for operator set 8": _says(FRAMEWORK, producer="tf2onnx", opset="8"),
         "the server is PyTorch 1.9": _says(FRAMEWORK, platform="pytorch_torchscript", frameworkVersion="1.9.0"),
         "the server is TensorFlow 2.4": _says(FRAMEWORK, platform="tensorflow_savedmodel", frameworkVersion="2.4.4"),
         "the server is TensorFlow 1.15": _says(FRAMEWORK, platform="tensorflow_graphdef", frameworkVersion="1.15"),
@@ -89,7 +84,15 @@ FRAMEWORK_FIXTURES = Fixtures(
         ),
         "PyTorch tells no version": (ClauseReason.NOT_MEASURED, _says(FRAMEWORK, producerVersion=None)),
         "the version is no number": (ClauseReason.NOT_MEASURED, _says(FRAMEWORK, producerVersion="nightly")),
-        "the operator set is missing": (ClauseReason.NOT_MEASURED, _says(FRAMEWORK, producer="tf2onnx", opset=None)),
+        "scikit-learn wrote the file": (
+            ClauseReason.NOT_MEASURED,
+            _says(FRAMEWORK, producer="skl2onnx", producerVersion="1.19.1", opset="21"),
+        ),
+        "nobody says who wrote it": (ClauseReason.NOT_MEASURED, _says(FRAMEWORK, producer=None, producerVersion=None)),
+        "TensorFlow's exporter wrote it, and the edition names no operator set": (
+            ClauseReason.NOT_MEASURED,
+            _says(FRAMEWORK, producer="tf2onnx", opset="15"),
+        ),
         "nothing is reported": (ClauseReason.NOT_MEASURED, _says(FRAMEWORK, platform=None, producer=None, opset=None)),
     },
 )

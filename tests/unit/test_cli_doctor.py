@@ -13,6 +13,7 @@ import yaml
 from verticalmodel.api import names
 from verticalmodel.cli.diagnosis import KINDS, POLICIES, Finding, Installation, diagnosed
 from verticalmodel.shell.issuer import new_authority
+from verticalmodel.standard import manifest
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -36,6 +37,13 @@ def binding(policy: str, *actions: str, **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": policy}, "spec": {"policyName": policy, "validationActions": list(actions), **spec}}
 
 
+def laxer() -> dict[str, Any]:
+    """Another edition of the default one's name."""
+    made = manifest(names.DEFAULT_STANDARD)
+    clauses = [{**one, "limit": 99.0} if one["id"] == 31 else one for one in made["spec"]["clauses"]]
+    return {**made, "spec": {**made["spec"], "clauses": clauses}}
+
+
 def bundle(made: datetime) -> dict[str, Any]:
     return {"data": {"ca.crt": new_authority(made).certificate_pem.decode()}}
 
@@ -50,7 +58,7 @@ GOOD = Installation(
     lease=lease(NOW - timedelta(seconds=3)),
     policies=named(*POLICIES),
     bindings=[binding(name, "Deny", "Audit") for name in POLICIES],
-    standards=named(names.DEFAULT_STANDARD),
+    standards=[manifest(names.DEFAULT_STANDARD)],
     runtimes=named("oip-onnx", "vllm"),
     trust=bundle(NOW),
 )
@@ -105,6 +113,7 @@ def test_a_whole_installation_is_ok_in_every_part() -> None:
         ({"lease": {}}, "leader", "no operator leads"),
         ({"lease": lease(NOW - timedelta(minutes=2))}, "leader", "heard of 120 s ago"),
         ({"standards": []}, "standards", "manifests/standards"),
+        ({"standards": [laxer()]}, "standards", "vlm-2026 is not the edition of this version"),
         ({"runtimes": []}, "runtimes", "manifests/runtimes"),
         ({"trust": {}}, "trust bundle", "holds none"),
         ({"trust": {"data": {"ca.crt": "no certificate"}}}, "trust bundle", "holds none"),

@@ -1,54 +1,127 @@
-"""`vmodel measure`: what it waits for, and which clause it is asked about."""
+"""`vmodel measure`: what it is asked for, how far it is, and what it came to."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
-from unit.builders import MEASURED_AT, SANDBOX, TRANSPORT, evidence, good_world, standard
-from verticalmodel.cli.fresh_looks import Looks, UnknownClauseError, looks_since, wanted
+from unit.builders import MEASURED_AT, NOW, evidence, good_world, model, standard
+from verticalmodel.api import names
+from verticalmodel.api.conditions import Condition, Status
+from verticalmodel.api.model_status import ClauseStatus, VerticalModelStatus
+from verticalmodel.api.verticalmodel import VerticalModel
+from verticalmodel.cli.request import Progress, UnknownClauseError, exit_status, progress, still_to_come, wanted
+from verticalmodel.cli.status_report import report
+from verticalmodel.judge.request import measured_since
 
-DRAFTS = [one for one in good_world().drafts if one["measure"] in (TRANSPORT, SANDBOX)]
-
-
-def test_looks_from_before_the_request_are_still_to_come() -> None:
-    asked_at = MEASURED_AT + timedelta(seconds=1)
-    newer = {"measuredAt": asked_at.isoformat()}
-    [first, *others] = [one for one in DRAFTS if one["measure"] == TRANSPORT]
-    found = looks_since([evidence([*others, {**first, **newer}])], asked_at, frozenset({TRANSPORT}))
-
-    assert found == Looks(1, tuple(sorted(f"{TRANSPORT} {one['instance']}" for one in others)))
-    assert not found.complete
+AT_WILL = [5, 6, 13, 30, 31]
 
 
-def test_other_measures_and_other_measurers_are_not_waited_for() -> None:
-    asked_at = MEASURED_AT
-    later = [{**one, "measuredAt": (asked_at - timedelta(seconds=9)).isoformat()} for one in DRAFTS]
-    seen = [evidence(DRAFTS), evidence(later, measurer="verticalmodel-tester")]
-
-    assert looks_since(seen, asked_at, None) == Looks(len(DRAFTS), ())
-    assert looks_since(seen, asked_at, frozenset({TRANSPORT})).complete
-
-
-def test_where_nothing_was_measured_nothing_is_complete() -> None:
-    assert not looks_since([], MEASURED_AT, None).complete
-    assert not looks_since([evidence(DRAFTS)], MEASURED_AT, frozenset({"cold-start"})).complete
-
-
-@pytest.mark.parametrize(("name", "expected"), [(None, [5, 6, 13, 30, 31]), ("13", [13]), ("SandboxEnforced", [30])])
-def test_a_clause_is_named_by_its_number_or_condition(name: str | None, expected: list[int]) -> None:
-    assert [one.id for one in wanted(standard(), name)] == expected
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [((), AT_WILL), (("13",), [13]), (("sandboxenforced", "31"), [30, 31])],
+    ids=["none", "a number", "a type and a number"],
+)
+def test_clauses_are_named_by_number_or_condition_in_any_case(chosen: tuple[str, ...], expected: list[int]) -> None:
+    assert [one.id for one in wanted(standard(), chosen)] == expected
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("99", "'99' is no clause of vlm-2026"),
+        ("99", "'99' is no clause of vlm-2026; what can is 5 OperatingSystemSupported, 6 "),
         ("transport", "'transport' is no clause of vlm-2026"),
-        ("9", "clause 9 TelemetryCollected is not measured by this version; measured are 5, 6, 13, 30, 31"),
+        ("9", "clause 9 TelemetryCollected cannot be measured at will; what can is 5 "),
+        ("7", "clause 7 ColdStartWithinBudget cannot be measured at will"),
     ],
 )
-def test_what_is_not_measured_is_said_and_not_waited_for(name: str, message: str) -> None:
+def test_what_cannot_be_measured_at_will_is_said_and_not_waited_for(name: str, message: str) -> None:
     with pytest.raises(UnknownClauseError, match=message):
-        wanted(standard(), name)
+        wanted(standard(), ["13", name])
+
+
+def judged(
+    *verdicts: tuple[int, Status, str], since: datetime | None = NOW, generation: int = 1, ready: Status = "True"
+) -> VerticalModel:
+    """A model with these clauses (number, verdict, reason) in its status."""
+    said = {"type": "Ready", "status": ready, "reason": "Suspended", "message": "as asked", "last_transition_time": NOW}
+    clauses = tuple(
+        ClauseStatus(id=number, condition=f"C{number}", verdict=verdict, reason=reason)
+        for number, verdict, reason in verdicts
+    )
+    status = VerticalModelStatus(
+        observed_generation=generation,
+        measured_since=since,
+        clauses=clauses,
+        conditions=(Condition.model_validate(said),),
+    )
+    return model().model_copy(update={"status": status})
+
+
+GOOD, BAD = (13, "True", "Measured"), (31, "False", "ThresholdExceeded")
+NEW, DOUBTFUL = (30, "Unknown", "NotMeasured"), (6, "Unknown", "ProbeFailed")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (judged(GOOD, BAD), Progress(answered=True, open=())),
+        (judged(GOOD, NEW), Progress(answered=True, open=(30,))),
+        (judged(GOOD, DOUBTFUL), Progress(answered=True, open=())),
+        (judged(GOOD, since=NOW - timedelta(seconds=1)), Progress(answered=False, open=())),
+        (judged(GOOD, since=None), Progress(answered=False, open=())),
+        (judged(GOOD, generation=0), Progress(answered=False, open=())),
+    ],
+    ids=["all judged", "one not measured", "one in doubt", "an earlier request", "never", "an earlier spec"],
+)
+def test_a_request_is_answered_once_the_operator_has_judged_by_newer_looks(
+    found: VerticalModel, expected: Progress
+) -> None:
+    assert progress(found, NOW, frozenset({6, 13, 30, 31})) == expected
+
+
+def test_clauses_that_nobody_asked_about_keep_nobody_waiting() -> None:
+    assert progress(judged(GOOD, NEW), NOW, frozenset({13})).open == ()
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"), [((GOOD,), 0), ((GOOD, BAD), 3), ((GOOD, NEW), 1), ((BAD, DOUBTFUL), 3), ((), 1)]
+)
+def test_only_what_holds_is_a_success(verdicts: tuple[tuple[int, Status, str], ...], status: int) -> None:
+    assert exit_status(report(judged(*verdicts), standard(), NOW)) == status
+
+
+def test_why_it_is_not_done_is_told_with_what_the_model_says_of_itself() -> None:
+    suspended = judged(NEW, ready="False")
+    assert still_to_come(suspended, Progress(answered=True, open=(30,))) == (
+        "clauses 30 are still to come; Ready is False, Suspended: as asked"
+    )
+    assert "`vmodel doctor`" in still_to_come(judged(GOOD), Progress(answered=False, open=()))
+
+
+def asked(moment: str, **changes: Any) -> datetime | None:
+    """What the operator makes of a request of this moment."""
+    world = good_world()
+    meta = world.model.metadata.model_copy(update={"annotations": {names.ANNOTATION_MEASURE: moment}})
+    fields = {"model": world.model.model_copy(update={"metadata": meta}), **changes}
+    return measured_since(good_world(**fields).observed())
+
+
+def test_the_operator_answers_a_request_once_every_look_is_newer() -> None:
+    assert asked(MEASURED_AT.isoformat()) == MEASURED_AT
+    assert asked((MEASURED_AT + timedelta(seconds=1)).isoformat()) is None
+
+
+@pytest.mark.parametrize("moment", ["", "now", MEASURED_AT.replace(tzinfo=None).isoformat()])
+def test_what_is_no_moment_is_no_request(moment: str) -> None:
+    assert asked(moment) is None
+
+
+def test_where_nothing_was_measured_nothing_is_answered_and_other_measurers_do_not_count() -> None:
+    looks = good_world().drafts
+    old = [{**one, "measuredAt": (MEASURED_AT - timedelta(hours=1)).isoformat()} for one in looks]
+    assert asked(MEASURED_AT.isoformat(), others=(evidence(old, measurer="verticalmodel-tester"),)) == MEASURED_AT
+    assert asked(MEASURED_AT.isoformat(), others=(evidence(old),)) is None
+    assert asked(MEASURED_AT.isoformat(), measurer="verticalmodel-tester") is None

@@ -99,6 +99,9 @@ class VerticalModelStatus(Object):
     template_digest: Digest | None = Field(default=None, description="Digest of the pinned pod template.")
     certificate: CertificateStatus | None = Field(default=None, description="The serving certificate.")
     last_start: Start | None = Field(default=None, description="The last start, phase by phase.")
+    measured_since: AwareDatetime | None = Field(
+        default=None, description="When somebody last asked for measurements (vmodel measure) and got them."
+    )
     valid_until: AwareDatetime | None = Field(
         default=None, description="Earliest expiry behind any True; past it, treat every True as Unknown."
     )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from cryptography import x509
 
 from verticalmodel.api import names
+from verticalmodel.standard import manifest
 
 __all__ = ["KINDS", "POLICIES", "Finding", "Installation", "diagnosed"]
 
@@ -75,7 +76,7 @@ def diagnosed(found: Installation, now: datetime) -> tuple[Finding, ...]:
         _policies(found.policies, found.bindings),
         *workloads,
         _leader(found.lease, now),
-        _catalogue("standards", found.standards, "manifests/standards"),
+        _standards(found.standards),
         _catalogue("runtimes", found.runtimes, "manifests/runtimes"),
         _trust(found.trust, now),
     )
@@ -144,6 +145,19 @@ def _catalogue(subject: str, objects: Sequence[Wire] | None, folder: str) -> Fin
             subject, "broken", f"there are none to name in a model; `kubectl apply --server-side -f {folder}`"
         )
     return Finding(subject, "ok", ", ".join(sorted(one["metadata"]["name"] for one in objects)))
+
+
+def _standards(standards: Sequence[Wire] | None) -> Finding:
+    """Editions are immutable, but one may be deleted and another of its name created."""
+    default = next((one for one in standards or () if one["metadata"]["name"] == names.DEFAULT_STANDARD), None)
+    if default is not None and default.get("spec") != manifest(names.DEFAULT_STANDARD)["spec"]:
+        return Finding(
+            "standards",
+            "broken",
+            f"{names.DEFAULT_STANDARD} is not the edition of this version: compare `kubectl get opstd "
+            f"{names.DEFAULT_STANDARD} -o yaml` with manifests/standards, and the audit log says who made it",
+        )
+    return _catalogue("standards", standards, "manifests/standards")
 
 
 def _trust(bundle: Wire | None, now: datetime) -> Finding:

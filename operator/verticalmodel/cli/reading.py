@@ -11,6 +11,7 @@ from verticalmodel.api import names
 from verticalmodel.api.operatingstandard import OperatingStandard
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS
+from verticalmodel.standard import manifest
 
 __all__ = ["model_of", "refused", "standard_of"]
 
@@ -26,12 +27,17 @@ def model_of(api: client.CustomObjectsApi, namespace: str, name: str) -> Vertica
 
 
 def standard_of(api: client.CustomObjectsApi, model: VerticalModel) -> OperatingStandard | None:
-    """The standard that judges it; None where there is none or it may not be read. Raises ApiException."""
+    """The standard that judges it; None where there is none or it may not be read. Raises ApiException.
+
+    Who may not read the default edition is given the one of this version: editions do not change.
+    """
     try:
         found: Any = api.get_cluster_custom_object(
             *_WHERE, "operatingstandards", model.spec.standard.name, _request_timeout=REQUEST_SECONDS
         )
     except ApiException as error:
+        if error.status == FORBIDDEN and model.spec.standard.name == names.DEFAULT_STANDARD:
+            return OperatingStandard.model_validate(manifest(names.DEFAULT_STANDARD))
         if error.status in (NOT_FOUND, FORBIDDEN):
             return None
         raise

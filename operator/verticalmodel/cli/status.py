@@ -27,7 +27,7 @@ def command(name: str, *, namespace: str | None, output: str, kubeconfig: Path |
 
     A True whose evidence has expired counts as Unknown, whatever is stored. Reads the model and its standard, and
     nothing else; who may view models (ClusterRole verticalmodel-view) may ask. Without the right to read the standard
-    (ClusterRole verticalmodel-catalogue) titles and comparisons are left out.
+    (ClusterRole verticalmodel-catalogue) titles and comparisons of another than the default one are left out.
 
     Exit status: 0 it serves its present spec and no clause is broken, 3 otherwise, 1 it cannot be read.
     """

@@ -79,6 +79,7 @@ def report(model: VerticalModel, standard: OperatingStandard | None, now: dateti
     """Read a model's stored status at `now`; titles, limits and who acts come from the standard, where there is one."""
     known = {one.type: _as_of(one, model.status.valid_until, now) for one in model.status.conditions}
     clauses = {one.condition: one for one in standard.spec.clauses} if standard is not None else {}
+    serves = conditions.READY not in known or known[conditions.READY].status == "True"
     lines = []
     for one in model.status.clauses:
         clause, said = clauses.get(one.condition), known.get(one.condition)
@@ -97,7 +98,7 @@ def report(model: VerticalModel, standard: OperatingStandard | None, now: dateti
                 limit=one.limit,
                 instance=one.instance,
                 valid_until=one.valid_until,
-                acts=_acts(clause, one.reason),
+                acts=_acts(clause, one.reason, serves=serves),
                 measured=clause is not None and measured(clause),
             )
         )
@@ -128,10 +129,12 @@ def _as_of(one: Condition, valid_until: datetime | None, now: datetime) -> Condi
     )
 
 
-def _acts(clause: Clause | None, reason: str) -> str:
-    """What is measured of the platform, or not measured at all, no model team can mend."""
-    platform = clause is None or clause.scope == "Platform" or reason == ClauseReason.NOT_MEASURED
-    return "platform" if platform else "model team"
+def _acts(clause: Clause | None, reason: str, *, serves: bool) -> str:
+    """What is measured of the platform, or not measured at all of a model that serves, no model team can mend."""
+    if clause is None or clause.scope == "Platform":
+        return "platform"
+    awaited = reason == ClauseReason.NOT_MEASURED
+    return "platform" if awaited and (serves or not measured(clause)) else "model team"
 
 
 def as_text(told: Report) -> str:

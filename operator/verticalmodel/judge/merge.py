@@ -45,6 +45,7 @@ class Seen:
     template_digest: str | None = None
     certificate: CertificateStatus | None = None
     last_start: Start | None = None
+    measured_since: datetime | None = None
 
 
 def merge(  # noqa: PLR0913 - six different things go in, and two of them by name
@@ -63,7 +64,9 @@ def merge(  # noqa: PLR0913 - six different things go in, and two of them by nam
     """
     clauses = tuple(_clause(verdict) for verdict in sorted(verdicts, key=lambda verdict: verdict.clause))
     expiry = _floor(valid_until(verdicts))
-    if _still_right(old, clauses, _half_life(verdicts), now):
+    # Who asked for a measurement is shown how long the new one holds.
+    asked = seen.measured_since != old.measured_since
+    if not asked and _still_right(old, clauses, _half_life(verdicts), now):
         clauses, expiry = old.clauses, old.valid_until
     return VerticalModelStatus(
         observed_generation=generation,
@@ -77,6 +80,7 @@ def merge(  # noqa: PLR0913 - six different things go in, and two of them by nam
         template_digest=seen.template_digest,
         certificate=seen.certificate,
         last_start=seen.last_start,
+        measured_since=seen.measured_since,
         valid_until=expiry,
     )
 

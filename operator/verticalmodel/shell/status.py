@@ -12,6 +12,7 @@ from verticalmodel.facts import Observed
 from verticalmodel.judge.measures.cold_start import last_start
 from verticalmodel.judge.merge import Seen, merge
 from verticalmodel.judge.ready import ready
+from verticalmodel.judge.request import measured_since
 from verticalmodel.judge.rollup import compliance
 from verticalmodel.judge.verdict import Rollup, Verdict
 from verticalmodel.kube import resources
@@ -70,6 +71,7 @@ def status_of(
             template_digest=work.digest,
             certificate=work.certificate,
             last_start=last_start(observed) or old.last_start,
+            measured_since=measured_since(observed) or old.measured_since,
         ),
         generation=model.metadata.generation,
         now=observed.now,

@@ -6,10 +6,11 @@ uid and its server): what the running server says of its platform, and of the fi
 The value is 1 where the report is supported, else 0:
 - a server that runs PyTorch or TensorFlow itself, by its own version (`frameworkVersion`);
 - an ONNX file that PyTorch wrote, by the version of PyTorch that wrote it;
-- an ONNX file of any other producer, by its operator set of domain ai.onnx: at least `parameters.opset`, by default 9,
-  which PyTorch 1.10 and the converter of TensorFlow 2.5 (tf2onnx 1.8) both write where nobody asks for another.
+- an ONNX file that tf2onnx wrote of a TensorFlow model, by its operator set of domain ai.onnx, where the edition names
+  the least one (`parameters.opset`); the default edition names none.
 
-A report that names a platform and no version is Unknown. The entry's own value only says that there was a report.
+Everything else is Unknown: a file of another producer (scikit-learn, say) shows nothing of either framework, and a
+report may name no version. The entry's own value only says that there was a report.
 
 Ignores: the format that the spec names, the image's name, the version of the server that runs the file.
 """
@@ -29,9 +30,11 @@ from verticalmodel.judge.verdict import Verdict, shortened
 
 NAME = "framework-supported"
 MEASURERS = frozenset({names.MANAGER_PROBER})
-HOW = "The prober asks each running server for its framework's version, or for the producer and opset of its ONNX file"
+HOW = "The prober asks each running server for its framework's version, or for what wrote its ONNX file and in which"
 
-_LEAST = {"pytorch": "1.10", "tensorflow": "2.5", "opset": "9"}
+_LEAST = {"pytorch": "1.10", "tensorflow": "2.5", "opset": ""}
+_OF_TENSORFLOW = ("tf2onnx",)
+"""Producers of ONNX files that begin with a model of TensorFlow."""
 _REMEDY = "Export the model with a newer version of its framework, or serve it with one"
 _VERSION = re.compile(r"(\d{1,6})(?:\.(\d{1,6}))?(?:[^\d].*)?")
 _QUOTE_LIMIT = 60
@@ -50,27 +53,24 @@ def _read(entry: Entry, least: Mapping[str, str]) -> Reading:
     what, version, limit = _decisive(seen, least)
     found, needed = _parsed(version), _parsed(limit)
     if found is None or needed is None:
-        return Reading(
-            None,
-            f"the server names platform {shortened(seen.get('platform', ''), _QUOTE_LIMIT)!r} and no version of "
-            f"{what} to go by",
-            ClauseReason.NOT_MEASURED,
-        )
+        why = "no version of it" if needed is not None else "that shows nothing of TensorFlow or PyTorch"
+        told = shortened(seen.get("platform", ""), _QUOTE_LIMIT)
+        return Reading(None, f"the server reports {what} on platform {told!r}: {why}", ClauseReason.NOT_MEASURED)
     told = f"{what} {shortened(version, _QUOTE_LIMIT)}, {limit} or later is needed"
     return Reading(1.0 if found >= needed else 0.0, told)
 
 
 def _decisive(seen: Mapping[str, str], least: Mapping[str, str]) -> tuple[str, str, str]:
-    """What the report is judged by: a name for people, the version reported and the least one."""
+    """What the report is judged by: a name for people, the version reported and the least one (empty: none)."""
     platform, producer = seen.get("platform", "").lower(), seen.get("producer", "").lower()
     for framework in ("pytorch", "tensorflow"):
         if platform.startswith(framework):
             return framework, seen.get("frameworkVersion", ""), least[framework]
     if producer == "pytorch":
         return "an ONNX file by pytorch", seen.get("producerVersion", ""), least["pytorch"]
-    by = f" by {shortened(producer, _QUOTE_LIMIT)}" if producer else ""
-    opset = seen.get("opset", "") if platform.startswith("onnx") else ""
-    return f"an ONNX file{by} with operator set", opset, least["opset"]
+    if producer in _OF_TENSORFLOW:
+        return f"an ONNX file by {producer} with operator set", seen.get("opset", ""), least["opset"]
+    return f"a file by {shortened(producer, _QUOTE_LIMIT)}" if producer else "a file of unknown origin", "", ""
 
 
 def _parsed(version: str) -> tuple[int, int] | None:

@@ -1,0 +1,35 @@
+"""When somebody asked for measurements, and whether all that is known is newer than that. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from verticalmodel.api import names
+from verticalmodel.facts import Observed
+
+__all__ = ["measured_since"]
+
+
+def measured_since(observed: Observed) -> datetime | None:
+    """The moment that annotation `verticalmodel.io/measure` names, once each look at what lives is newer.
+
+    None while it is not, where nothing was measured at all, and where the annotation names no moment with a time zone.
+    Of clauses that hang on what was never measured this says nothing: they say it themselves.
+    """
+    asked_at = _moment(observed.model.metadata.annotations.get(names.ANNOTATION_MEASURE, ""))
+    looks = [
+        entry.measured_at
+        for one in observed.evidence
+        if one.spec.measurer == names.MANAGER_PROBER and one.spec.subject.uid == observed.model.metadata.uid
+        for entry in one.spec.entries
+        if entry.scope == "State"
+    ]
+    return asked_at if asked_at is not None and looks and min(looks) >= asked_at else None
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
