@@ -114,7 +114,16 @@ def test_the_operator_answers_a_request_once_every_look_is_newer() -> None:
     assert asked((MEASURED_AT + timedelta(seconds=1)).isoformat()) is None
 
 
-@pytest.mark.parametrize("moment", ["", "now", MEASURED_AT.replace(tzinfo=None).isoformat()])
+def test_what_the_status_keeps_of_a_request_reads_back_as_it_was() -> None:
+    """Else each pass would write again."""
+    found = asked("2026-11-23T10:59:00+00:00:30")
+    status = VerticalModelStatus(measured_since=found)
+    assert VerticalModelStatus.model_validate(status.wire()) == status
+
+
+@pytest.mark.parametrize(
+    "moment", ["", "now", MEASURED_AT.replace(tzinfo=None).isoformat(), "0001-01-01T00:00:00+23:59"]
+)
 def test_what_is_no_moment_is_no_request(moment: str) -> None:
     assert asked(moment) is None
 

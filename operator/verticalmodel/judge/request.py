@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from verticalmodel.api import names
 from verticalmodel.facts import Observed
@@ -28,8 +28,9 @@ def measured_since(observed: Observed) -> datetime | None:
 
 
 def _moment(text: str) -> datetime | None:
+    """In UTC, so that what is stored reads back as what was asked: offsets may have seconds, RFC 3339 has none."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment.tzinfo is not None else None
