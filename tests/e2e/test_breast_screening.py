@@ -1,4 +1,4 @@
-"""The user's journey: a real model from a claim answers over TLS 1.3, and five clauses are judged from measurements."""
+"""The user's journey: a real model from a claim answers over TLS 1.3, and six clauses are judged from measurements."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def test_clauses_are_judged_by_measurement_and_all_others_say_what_would_measure
     assert (clauses[13]["value"], clauses[13]["limit"], clauses[13]["unit"]) == (1.3, 1.3, "TLS")
     assert (clauses[30]["value"], clauses[30]["limit"]) == (0, 0)
     assert (clauses[5]["value"], clauses[31]["value"]) == (1, 3)
-    others = [clause for number, clause in clauses.items() if number not in (5, 13, 30, 31)]
+    # The sample's file is plain.
+    assert (clauses[14]["verdict"], clauses[14]["value"]) == ("False", 0)
+    others = [clause for number, clause in clauses.items() if number not in (5, 13, 14, 30, 31)]
     assert {(clause["verdict"], clause["reason"]) for clause in others} == {("Unknown", "NotMeasured")}
     assert (len(clauses), status["met"]) == (34, "3/34")
     messages = {condition["type"]: condition["message"] for condition in status["conditions"]}

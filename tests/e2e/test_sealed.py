@@ -124,6 +124,9 @@ def test_a_sealed_model_with_its_key_and_its_digest_serves(vault: Vault) -> None
     report = json.loads(said["state"]["terminated"]["message"])
     assert (report["reason"], report["sealed"], report["digest"]) == ("Unsealed", True, vault.digest)
     assert report["bytes"] == (vault.folder / "model.onnx").stat().st_size
+    clause = vault.cluster.condition(vault.namespace, "sealed", "ParametersEncrypted")
+    assert (clause["status"], clause["reason"]) == ("Unknown", "NotMeasured")
+    assert clause["message"].startswith("1 of 1 pods were given parameters from a sealed artifact")
 
 
 def tampered(vault: Vault) -> Path:

@@ -11,8 +11,7 @@ from verticalmodel.api.conditions import ClauseReason
 from verticalmodel.api.operatingstandard import Clause, OperatingStandard
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.cli.status_report import Report
-from verticalmodel.judge.judge import measured
-from verticalmodel.judge.measures import cold_start
+from verticalmodel.judge.measures import AT_WILL
 
 __all__ = ["Progress", "UnknownClauseError", "exit_status", "progress", "still_to_come", "wanted"]
 
@@ -36,9 +35,9 @@ class Progress:
 def wanted(standard: OperatingStandard, chosen: Sequence[str]) -> tuple[Clause, ...]:
     """The clauses of these numbers or condition types; where none is named, all that can be measured at will.
 
-    Raises UnknownClauseError. A start has happened once: nothing measures it anew.
+    Raises UnknownClauseError.
     """
-    there = [one for one in standard.spec.clauses if measured(one) and one.measure != cold_start.NAME]
+    there = [one for one in standard.spec.clauses if one.measure in AT_WILL]
     if not chosen:
         return tuple(there)
     found = [one for name in chosen for one in standard.spec.clauses if _is(one, name)]

@@ -10,13 +10,14 @@ from verticalmodel.judge.measures import (
     cold_start,
     framework_supported,
     operating_system_supported,
+    parameters_encrypted,
     sandbox_enforced,
     tenants_isolated,
     transport_encrypted,
 )
 from verticalmodel.judge.verdict import Verdict
 
-__all__ = ["HOW", "MEASURES", "Measure"]
+__all__ = ["AT_WILL", "HOW", "MEASURES", "Measure"]
 
 Measure = Callable[[Clause, Observed], Verdict]
 
@@ -24,6 +25,7 @@ MEASURES: Mapping[str, Measure] = {
     cold_start.NAME: cold_start.cold_start,
     framework_supported.NAME: framework_supported.framework_supported,
     operating_system_supported.NAME: operating_system_supported.operating_system_supported,
+    parameters_encrypted.NAME: parameters_encrypted.parameters_encrypted,
     sandbox_enforced.NAME: sandbox_enforced.sandbox_enforced,
     tenants_isolated.NAME: tenants_isolated.tenants_isolated,
     transport_encrypted.NAME: transport_encrypted.transport_encrypted,
@@ -34,9 +36,12 @@ HOW: Mapping[str, str] = {
         cold_start,
         framework_supported,
         operating_system_supported,
+        parameters_encrypted,
         sandbox_enforced,
         tenants_isolated,
         transport_encrypted,
     )
 }
 """How each measure is taken here, in a sentence; an edition may say only how one would be."""
+AT_WILL = frozenset(MEASURES) - {cold_start.NAME, parameters_encrypted.NAME}
+"""Measures that the prober takes anew when asked; a start and a delivery have happened once."""
