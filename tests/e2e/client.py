@@ -8,11 +8,22 @@ from typing import Any
 from e2e.installed import Cluster
 
 _ASK = """
-import http.client, json, os, ssl, sys
+import http.client, json, os, ssl, sys, time
 model, host = os.environ["MODEL"], os.environ["HOST"]
 context = ssl.create_default_context(cafile="/ca/ca.crt")
-connection = http.client.HTTPSConnection(host, context=context, timeout=10)
-connection.connect()
+until = time.monotonic() + 10
+while True:
+    connection = http.client.HTTPSConnection(host, context=context, timeout=10)
+    try:
+        connection.connect()
+        break
+    except ssl.SSLError:
+        raise
+    except OSError:
+        # The node's kube-proxy hears of a new endpoint a moment after the API server.
+        if time.monotonic() > until:
+            raise
+        time.sleep(0.1)
 version = connection.sock.version()
 body, headers = json.dumps({"inputs": json.loads(sys.stdin.read())}), {"Content-Type": "application/json"}
 connection.request("POST", f"/v2/models/{model}/infer", body, headers)
