@@ -90,7 +90,12 @@ def test_clauses_that_nobody_asked_about_keep_nobody_waiting() -> None:
     ("verdicts", "status"), [((GOOD,), 0), ((GOOD, BAD), 3), ((GOOD, NEW), 1), ((BAD, DOUBTFUL), 3), ((), 1)]
 )
 def test_only_what_holds_is_a_success(verdicts: tuple[tuple[int, Status, str], ...], status: int) -> None:
-    assert exit_status(report(judged(*verdicts), standard(), NOW)) == status
+    assert exit_status(report(judged(*verdicts), standard(), NOW), frozenset({13})) == status
+
+
+def test_a_clause_that_was_asked_for_and_is_not_judged_is_no_success() -> None:
+    """The model was given another standard meanwhile."""
+    assert exit_status(report(judged(GOOD), standard(), NOW), frozenset({13, 31})) == 1
 
 
 def test_why_it_is_not_done_is_told_with_what_the_model_says_of_itself() -> None:
@@ -126,6 +131,12 @@ def test_what_the_status_keeps_of_a_request_reads_back_as_it_was() -> None:
 )
 def test_what_is_no_moment_is_no_request(moment: str) -> None:
     assert asked(moment) is None
+
+
+def test_a_look_of_a_clock_that_is_ahead_answers_nothing_that_was_asked_after_it_was_written() -> None:
+    later = MEASURED_AT + timedelta(seconds=2)
+    ahead = [{**one, "measuredAt": (later + timedelta(seconds=3)).isoformat()} for one in good_world().drafts]
+    assert asked(later.isoformat(), drafts=tuple(ahead)) is None
 
 
 def test_where_nothing_was_measured_nothing_is_answered_and_other_measurers_do_not_count() -> None:

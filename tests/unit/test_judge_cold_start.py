@@ -130,6 +130,32 @@ def test_the_last_start_is_the_newest_that_was_timed_phase_by_phase() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {f"phase.p{number}": "1" for number in range(20)},
+        {"phase.firstAnswer": "1"},
+        {"phase.image": "9" * 400},
+        {"phase.image": "-1"},
+    ],
+    ids=["too many", "ours", "endless", "less than nothing"],
+)
+def test_phases_that_are_none_are_left_out(seen: dict[str, str]) -> None:
+    listed = [{"name": name, "value": value} for name, value in seen.items()]
+    found = last_start(world({**start_draft(A, 4.0), "observations": listed}).observed())
+    assert found is not None
+    assert [phase.name for phase in found.phases] == ["firstAnswer"]
+    assert last_start(world(start_draft(A, -5.0)).observed()) is None
+
+
+def test_the_last_start_is_that_of_the_youngest_pod_whenever_it_was_written() -> None:
+    base = world(start_draft(A, 9.0, measuredAt=NOW.isoformat()), start_draft(B, 5.0))
+    pods = tuple(replace(one, created_at=NOW - timedelta(hours=2 if one.name == B else 900)) for one in base.pods)
+    found = last_start(replace(base, pods=pods).observed())
+    assert found is not None
+    assert found.pod == B
+
+
 def test_without_a_start_or_a_clause_that_asks_for_it_there_is_no_last_start() -> None:
     assert last_start(world().observed()) is None
     others = [one for one in standard().spec.clauses if one.measure != "cold-start"]

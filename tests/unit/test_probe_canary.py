@@ -309,3 +309,11 @@ def test_no_json_crashes_the_reading_of_an_answer(outputs: object, declared: obj
     body = json.dumps({**GOOD, "outputs": outputs}).encode()
 
     assert isinstance(answer_fault(body, {"outputs": declared}, model=NAME, nonce=NONCE), str)
+
+
+@pytest.mark.parametrize("inputs", [2, 300], ids=["too many elements in all", "too many inputs"])
+def test_many_inputs_are_no_way_to_exhaust_the_prober(inputs: int) -> None:
+    length = 200_000 if inputs == 2 else 1
+    metadata = {"inputs": [{"name": f"i{n}", "datatype": "FP32", "shape": [length]} for n in range(inputs)]}
+    with pytest.raises(UnusableError, match="more than"):
+        request_body(metadata, "", nonce=NONCE, turn=1)

@@ -74,7 +74,7 @@ def command(  # noqa: PLR0913 (each is an option of the command)
         model = _await(api, model, _ask(api, model), clauses, timeout)
     told = only(report(model, standard, datetime.now(UTC)), clauses)
     click.echo(json.dumps(as_json(told)) if output == "json" else as_text(told), nl=output == "json")
-    sys.exit(exit_status(told))
+    sys.exit(exit_status(told, clauses))
 
 
 def _ask(api: client.CustomObjectsApi, model: VerticalModel) -> datetime:

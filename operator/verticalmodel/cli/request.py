@@ -75,9 +75,9 @@ def still_to_come(model: VerticalModel, found: Progress) -> str:
     return f"clauses {', '.join(map(str, found.open))} are still to come{state}"
 
 
-def exit_status(told: Report) -> int:
-    """3 where a clause is broken, else 1 where one is not known, else 0."""
+def exit_status(told: Report, clauses: frozenset[int]) -> int:
+    """3 where a clause is broken, else 1 where one is not known or was not judged at all, else 0."""
     verdicts = {one.verdict for one in told.clauses}
     if "False" in verdicts:
         return 3
-    return 1 if "Unknown" in verdicts or not verdicts else 0
+    return 0 if verdicts == {"True"} and {one.id for one in told.clauses} >= clauses else 1

@@ -17,14 +17,16 @@ def measured_since(observed: Observed) -> datetime | None:
     Of clauses that hang on what was never measured this says nothing: they say it themselves.
     """
     asked_at = _moment(observed.model.metadata.annotations.get(names.ANNOTATION_MEASURE, ""))
-    looks = [
-        entry.measured_at
-        for one in observed.evidence
-        if one.spec.measurer == names.MANAGER_PROBER and one.spec.subject.uid == observed.model.metadata.uid
-        for entry in one.spec.entries
-        if entry.scope == "State"
+    uid = observed.model.metadata.uid
+    ours = [
+        one for one in observed.evidence if one.spec.measurer == names.MANAGER_PROBER and one.spec.subject.uid == uid
     ]
-    return asked_at if asked_at is not None and looks and min(looks) >= asked_at else None
+    written = [one.metadata.managed_at for one in ours]
+    looks = [entry.measured_at for one in ours for entry in one.spec.entries if entry.scope == "State"]
+    if asked_at is None or not looks or min(looks) < asked_at:
+        return None
+    # By the API server's clock too: a measurer's that is ahead makes no look newer than it is.
+    return asked_at if all(moment is not None and moment >= asked_at for moment in written) else None
 
 
 def _moment(text: str) -> datetime | None:

@@ -14,7 +14,9 @@ import orjson
 __all__ = ["UnusableError", "answer_fault", "json_object", "request_body", "sample_object"]
 
 ELEMENT_LIMIT = 262_144
-"""Most elements of an input that the prober makes up: a canary must stay harmless."""
+"""Most elements of all inputs that the prober makes up: a canary must stay harmless, to the prober as well."""
+_INPUT_LIMIT = 256
+"""Most inputs that it makes up."""
 _RANK_LIMIT = 16
 """Most dimensions of a tensor; a hostile answer must not cost more than its bytes."""
 _NAME_LIMIT = 40
@@ -38,7 +40,12 @@ def request_body(metadata: Mapping[str, Any], sample: str, *, nonce: str, turn: 
     inputs = metadata.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise UnusableError("the metadata names no inputs; set sampleRequest")
-    return orjson.dumps({"id": nonce, "inputs": [_input(one, turn) for one in inputs]})
+    if len(inputs) > _INPUT_LIMIT:
+        raise UnusableError(f"the metadata names {len(inputs)} inputs, more than {_INPUT_LIMIT}; set sampleRequest")
+    made: list[dict[str, Any]] = []
+    for one in inputs:
+        made.append(_input(one, turn, room=ELEMENT_LIMIT - sum(len(before["data"]) for before in made)))
+    return orjson.dumps({"id": nonce, "inputs": made})
 
 
 def sample_object(sample: str) -> dict[str, Any]:
@@ -58,14 +65,16 @@ def json_object(text: bytes | str) -> dict[str, Any] | str:
     return found if isinstance(found, dict) else "not an object"
 
 
-def _input(tensor: object, turn: int) -> dict[str, Any]:
+def _input(tensor: object, turn: int, *, room: int) -> dict[str, Any]:
     name, datatype, shape = _tensor(tensor)
     if datatype not in _TYPES:
         raise UnusableError(f"input {_shown(name)} has an unknown datatype; set sampleRequest")
     fixed = [1 if length < 0 else length for length in shape]
     count = math.prod(fixed)
-    if count > ELEMENT_LIMIT:
-        raise UnusableError(f"input {_shown(name)} has {count} elements, more than {ELEMENT_LIMIT}; set sampleRequest")
+    if count > room:
+        raise UnusableError(
+            f"up to input {_shown(name)} there are more than {ELEMENT_LIMIT} elements; set sampleRequest"
+        )
     return {
         "name": name,
         "datatype": datatype,

@@ -12,7 +12,9 @@ Ignores: starts of pods that are gone, starts that have not ended, what the node
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from verticalmodel.api import names
 from verticalmodel.api.conditions import ClauseReason
@@ -33,6 +35,8 @@ HOW = (
 )
 _REMEDY = "See where the seconds went with `kubectl vmodel timeline`"
 _PHASE = "phase."
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _SOURCES = {"scheduled": "API server's stamp, whole seconds"}
 _KUBELET = "kubelet's stamp, whole seconds"
 _OURS = "prober's monotonic clock"
@@ -62,10 +66,11 @@ def last_start(observed: Observed) -> Start | None:
     """The newest start that was timed, phase by phase; None where there is none or no clause that asks for it."""
     clauses = observed.standard.spec.clauses if observed.standard is not None else ()
     starts = [one for clause in clauses if clause.measure == NAME for one in _starts(clause, observed)]
-    if not starts:
+    timed = [(pod, entry, entry.value) for pod, entry in starts if entry.value is not None and entry.value >= 0]
+    if not timed:
         return None
-    pod, entry = max(starts, key=lambda one: (one[1].measured_at, one[0].name))
-    seconds = round(entry.value or 0.0, 1)
+    pod, entry, value = max(timed, key=lambda one: (one[0].created_at or _LONG_AGO, one[1].measured_at, one[0].name))
+    seconds = round(value, 1)
     phases = (*_phases(entry), StartPhase(name="firstAnswer", seconds=seconds, source=_OURS))
     return Start(pod=pod.name, kind="Unknown", seconds=seconds, phases=phases)
 
@@ -74,9 +79,9 @@ def _phases(entry: Entry) -> Iterator[StartPhase]:
     ends: dict[str, float] = {}
     for one in entry.observations:
         name = one.name.removeprefix(_PHASE)
-        if name != one.name and one.value.replace(".", "", 1).isdecimal():
+        if name != one.name and name in _ORDER and _SECONDS.fullmatch(one.value):
             ends[name] = float(one.value)
-    for name, end in sorted(ends.items(), key=lambda phase: (phase[1], _ORDER.get(phase[0], len(_ORDER)))):
+    for name, end in sorted(ends.items(), key=lambda phase: (phase[1], _ORDER[phase[0]])):
         yield StartPhase(name=name, seconds=end, source=_SOURCES.get(name, _KUBELET))
 
 
