@@ -19,10 +19,13 @@ __all__ = ["has_served", "make_way"]
 def make_way(plan: Plan, digest: str, pods: Sequence[ObservedPod]) -> Plan:
     """The plan, and where no pod of an earlier template than `digest` ever served, one that stops them all first.
 
-    A model whose spec.rollout.surge says true is left as it is.
+    A pod that is leaving or has failed still tells that its version served. A model whose spec.rollout.surge says true
+    is left as it is.
     """
-    earlier = [pod for pod in pods if pod.owned and pod.serving and pod.template_digest != digest]
-    if not earlier or plan.surge_wished or any(has_served(pod) or pod.was_ready for pod in earlier):
+    earlier = [pod for pod in pods if pod.owned and pod.template_digest != digest]
+    if not any(pod.serving for pod in earlier) or plan.surge_wished:
+        return plan
+    if any(has_served(pod) or pod.was_ready for pod in earlier):
         return plan
     return replace(plan, makes_way=True)
 

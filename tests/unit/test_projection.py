@@ -62,9 +62,10 @@ def test_only_containers_for_debugging_are_marked_as_such() -> None:
         (ready("False", "2026-11-26T12:00:02Z"), False),
         (ready("True", "2026-11-26T12:00:09Z"), True),
         (ready("False", "2026-11-26T12:09:00Z"), True),
+        (ready("False", "2026-11-26T11:09:00Z"), True),
         ({"conditions": [{"type": "Ready", "status": "False"}]}, True),
     ],
-    ids=["no kubelet has it", "never", "never, written across a second", "it is", "it was", "nobody can tell"],
+    ids=["no kubelet has it", "never", "never, written across a second", "it is", "it was", "set back", "who knows"],
 )
 def test_a_pod_that_was_ready_is_told_from_one_that_never_was(status: dict[str, Any], *, was: bool) -> None:
     assert pod(status).was_ready is was

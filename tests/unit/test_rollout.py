@@ -43,6 +43,8 @@ def test_pods_that_never_served_make_way_all_at_once(spec: dict[str, Any]) -> No
         (failing(was_ready=True),),
         (failing(), failing("another", was_ready=True)),
         (failing(deleting=True),),
+        (failing(), failing("leaving", ready=True, deleting=True)),
+        (failing(), failing("evicted", was_ready=True, phase="Failed")),
         (failing(owned=False),),
     ],
     ids=[
@@ -53,6 +55,8 @@ def test_pods_that_never_served_make_way_all_at_once(spec: dict[str, Any]) -> No
         "it served once",
         "one of them served once",
         "it goes already",
+        "one that served goes",
+        "one that served was evicted",
         "a stranger's",
     ],
 )

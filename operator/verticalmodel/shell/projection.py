@@ -196,7 +196,8 @@ def _was_ready(status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, 
     if not began or not changed:
         # Who knows.
         return True
-    return datetime.fromisoformat(changed) - datetime.fromisoformat(began) > _AT_ONCE
+    # A clock that was set back tells nothing either.
+    return abs(datetime.fromisoformat(changed) - datetime.fromisoformat(began)) > _AT_ONCE
 
 
 def _unscheduled(conditions: Mapping[str, Mapping[str, Any]]) -> str:
