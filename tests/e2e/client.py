@@ -23,7 +23,7 @@ while True:
         # The node's kube-proxy hears of a new endpoint a moment after the API server.
         if time.monotonic() > until:
             raise
-        time.sleep(0.1)
+        time.sleep(0.1)  # the pause between two tries: nothing tells when a node knows
 version = connection.sock.version()
 body, headers = json.dumps({"inputs": json.loads(sys.stdin.read())}), {"Content-Type": "application/json"}
 connection.request("POST", f"/v2/models/{model}/infer", body, headers)

@@ -15,20 +15,18 @@ from kubernetes.client.exceptions import ApiException
 
 from verticalmodel.api import names
 from verticalmodel.api.verticalmodel import VerticalModel
-from verticalmodel.cli.cluster import FORBIDDEN, REQUEST_SECONDS, asking, connect, kubeconfig_options
-from verticalmodel.cli.reading import model_of, refused, standard_of
+from verticalmodel.cli.cluster import FORBIDDEN, REQUEST_SECONDS, asking, connect
+from verticalmodel.cli.reading import WHERE, model_of, model_options, refused, standard_of
 from verticalmodel.cli.request import UnknownClauseError, exit_status, progress, still_to_come, wanted
 from verticalmodel.cli.status_report import as_json, as_text, only, report
 
 _LOOK_SECONDS = 0.5
 # A new pod is measured within seconds; what stays open for longer, no look of today's can settle.
 _SETTLED_SECONDS = 10.0
-_WHERE = (names.GROUP, names.VERSION)
 
 
 @click.command()
-@click.argument("name")
-@click.option("-n", "--namespace", help="Namespace of the model; default: the kubeconfig's.")
+@model_options
 @click.option(
     "--clause",
     "chosen",
@@ -37,8 +35,6 @@ _WHERE = (names.GROUP, names.VERSION)
     help="One clause; may be repeated. Default: all measured ones.",
 )
 @click.option("--timeout", type=click.FloatRange(min=1), default=90, show_default=True, help="Seconds to wait.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
-@kubeconfig_options
 def command(  # noqa: PLR0913 (each is an option of the command)
     name: str,
     *,
@@ -80,7 +76,7 @@ def command(  # noqa: PLR0913 (each is an option of the command)
 def _ask(api: client.CustomObjectsApi, model: VerticalModel) -> datetime:
     """Ask for a measurement. Since when, by the API server's clock, which shows whole seconds: the next one."""
     meta = model.metadata
-    where = (*_WHERE, meta.namespace, "verticalmodels", meta.name)
+    where = (*WHERE, meta.namespace, "verticalmodels", meta.name)
     _, _, headers = api.get_namespaced_custom_object_with_http_info(*where, _request_timeout=REQUEST_SECONDS)
     asked_at = parsedate_to_datetime(headers["Date"]).astimezone(UTC) + timedelta(seconds=1)
     change = {"metadata": {"uid": meta.uid, "annotations": {names.ANNOTATION_MEASURE: asked_at.isoformat()}}}
@@ -103,7 +99,7 @@ def _await(
             raise click.ClickException(f"not measured within {timeout:g} s: {still_to_come(model, found)}")
         if shown != (shown := f"waiting: {still_to_come(model, found)}"):
             click.echo(shown, err=True)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # the pause between two looks at the status
 
 
 def _refused(error: ApiException, name: str, namespace: str) -> str:

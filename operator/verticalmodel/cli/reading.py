@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import click
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from verticalmodel.api import names
 from verticalmodel.api.operatingstandard import OperatingStandard
 from verticalmodel.api.verticalmodel import VerticalModel
-from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS
+from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS, kubeconfig_options
 from verticalmodel.standard import manifest
 
-__all__ = ["model_of", "refused", "standard_of"]
+__all__ = ["WHERE", "model_of", "model_options", "refused", "standard_of"]
 
-_WHERE = (names.GROUP, names.VERSION)
+WHERE = (names.GROUP, names.VERSION)
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """NAME, --namespace, --output and the kubeconfig's: what every command about one model takes."""
+    output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
+    namespace = click.option("-n", "--namespace", help="Namespace of the model; default: the kubeconfig's.")
+    return click.argument("name")(namespace(output(kubeconfig_options(command))))
 
 
 def model_of(api: client.CustomObjectsApi, namespace: str, name: str) -> VerticalModel:
     """The model. Raises ApiException."""
     found = api.get_namespaced_custom_object(
-        *_WHERE, namespace, "verticalmodels", name, _request_timeout=REQUEST_SECONDS
+        *WHERE, namespace, "verticalmodels", name, _request_timeout=REQUEST_SECONDS
     )
     return VerticalModel.model_validate(found)
 
@@ -33,7 +42,7 @@ def standard_of(api: client.CustomObjectsApi, model: VerticalModel) -> Operating
     """
     try:
         found: Any = api.get_cluster_custom_object(
-            *_WHERE, "operatingstandards", model.spec.standard.name, _request_timeout=REQUEST_SECONDS
+            *WHERE, "operatingstandards", model.spec.standard.name, _request_timeout=REQUEST_SECONDS
         )
     except ApiException as error:
         if error.status == FORBIDDEN and model.spec.standard.name == names.DEFAULT_STANDARD:

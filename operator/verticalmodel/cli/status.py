@@ -10,18 +10,15 @@ from pathlib import Path
 import click
 from kubernetes import client
 
-from verticalmodel.cli.cluster import asking, connect, kubeconfig_options
-from verticalmodel.cli.reading import model_of, refused, standard_of
+from verticalmodel.cli.cluster import asking, connect
+from verticalmodel.cli.reading import model_of, model_options, refused, standard_of
 from verticalmodel.cli.status_report import as_json, as_text, report
 
 _UNHEALTHY = 3
 
 
 @click.command()
-@click.argument("name")
-@click.option("-n", "--namespace", help="Namespace of the model; default: the kubeconfig's.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
-@kubeconfig_options
+@model_options
 def command(name: str, *, namespace: str | None, output: str, kubeconfig: Path | None, context: str | None) -> None:
     """Say how model NAME stands: what is broken first, then what nobody knows, then what holds and until when.
 

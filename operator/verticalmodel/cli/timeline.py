@@ -10,8 +10,8 @@ import click
 from kubernetes import client
 
 from verticalmodel.api.model_status import Start
-from verticalmodel.cli.cluster import asking, connect, kubeconfig_options
-from verticalmodel.cli.reading import model_of, refused
+from verticalmodel.cli.cluster import asking, connect
+from verticalmodel.cli.reading import model_of, model_options, refused
 
 __all__ = ["as_text", "command"]
 
@@ -19,10 +19,7 @@ _BAR = 40
 
 
 @click.command()
-@click.argument("name")
-@click.option("-n", "--namespace", help="Namespace of the model; default: the kubeconfig's.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
-@kubeconfig_options
+@model_options
 def command(name: str, *, namespace: str | None, output: str, kubeconfig: Path | None, context: str | None) -> None:
     """Show where the seconds of model NAME's last start went, from the creation of its pod to the first good answer.
 

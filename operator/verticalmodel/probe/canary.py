@@ -10,10 +10,10 @@ import orjson
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe import openai
 from verticalmodel.probe.conversation import DEFAULT_LIMITS, INCONCLUSIVE, AnswerLimits, Conversation, converse
-from verticalmodel.probe.measurement import CANARY, CONTAINER, Measurement
+from verticalmodel.probe.measurement import CANARY, Measurement
 from verticalmodel.probe.openinference import UnusableError, answer_fault, json_object, request_body, sample_object
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Model, Pod, short
+from verticalmodel.probe.world import Model, Pod
 
 __all__ = ["ask", "question"]
 
@@ -36,7 +36,7 @@ async def ask(model: Model, pod: Pod, trust: Trust, turn: int, limits: AnswerLim
         window_seconds=seconds,
         method=METHODS.get(model.speaks.protocol, model.speaks.protocol),
         binding=Binding(pod_uid=pod.uid),
-        observations={"answer": verdict, **({CONTAINER: short(pod.server)} if pod.server else {})},
+        observations={"answer": verdict, **pod.server_seen},
         measured_at=datetime.now(UTC),
     )
 

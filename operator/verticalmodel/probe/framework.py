@@ -8,10 +8,10 @@ from typing import Any
 
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.conversation import DEFAULT_LIMITS, AnswerLimits, Conversation, converse
-from verticalmodel.probe.measurement import CONTAINER, FRAMEWORK, Measurement
+from verticalmodel.probe.measurement import FRAMEWORK, Measurement
 from verticalmodel.probe.openinference import UnusableError, json_object
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Model, Pod, short
+from verticalmodel.probe.world import Model, Pod
 
 __all__ = ["framework", "reported"]
 
@@ -55,7 +55,7 @@ async def framework(model: Model, pod: Pod, trust: Trust, limits: AnswerLimits =
         observations={
             **found,
             **({"failure": failure} if failure else {}),
-            **({CONTAINER: short(pod.server)} if pod.server else {}),
+            **pod.server_seen,
         },
         measured_at=datetime.now(UTC),
     )

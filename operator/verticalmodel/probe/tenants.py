@@ -20,9 +20,9 @@ import orjson
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.canary import question
 from verticalmodel.probe.conversation import DEFAULT_LIMITS, AnswerLimits, Conversation, converse
-from verticalmodel.probe.measurement import CONTAINER, TENANTS, Measurement
+from verticalmodel.probe.measurement import TENANTS, Measurement
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Model, Pod, short
+from verticalmodel.probe.world import Model, Pod
 
 __all__ = ["ANSWERED", "outcome", "tenants"]
 
@@ -59,7 +59,7 @@ async def tenants(
         observations={
             **seen,
             **({"failure": failure} if failure else {}),
-            **({CONTAINER: short(pod.server)} if pod.server else {}),
+            **pod.server_seen,
         },
         measured_at=datetime.now(UTC),
     )

@@ -8,7 +8,17 @@ from datetime import datetime
 
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Binding
-from verticalmodel.probe.measurement import CANARY, FRAMEWORK, OPERATING_SYSTEM, SANDBOX, START, TENANTS, TRANSPORT, Key
+from verticalmodel.probe.measurement import (
+    CANARY,
+    CONTAINER,
+    FRAMEWORK,
+    OPERATING_SYSTEM,
+    SANDBOX,
+    START,
+    TENANTS,
+    TRANSPORT,
+    Key,
+)
 from verticalmodel.probe.transport import Target
 
 __all__ = [
@@ -64,6 +74,11 @@ class Pod:
         """Container id of its server; empty while it does not run."""
         ids = (one.container_id for one in self.containers if one.running and one.name == names.CONTAINER_SERVER)
         return next(ids, "")
+
+    @property
+    def server_seen(self) -> dict[str, str]:
+        """The observation that a look was about its server; empty while that does not run."""
+        return {CONTAINER: short(self.server)} if self.server else {}
 
 
 @dataclass(frozen=True)

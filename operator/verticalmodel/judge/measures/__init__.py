@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import ModuleType
 
 from verticalmodel.api.operatingstandard import Clause
 from verticalmodel.facts import Observed
@@ -21,27 +22,17 @@ __all__ = ["AT_WILL", "HOW", "MEASURES", "Measure"]
 
 Measure = Callable[[Clause, Observed], Verdict]
 
-MEASURES: Mapping[str, Measure] = {
-    cold_start.NAME: cold_start.cold_start,
-    framework_supported.NAME: framework_supported.framework_supported,
-    operating_system_supported.NAME: operating_system_supported.operating_system_supported,
-    parameters_encrypted.NAME: parameters_encrypted.parameters_encrypted,
-    sandbox_enforced.NAME: sandbox_enforced.sandbox_enforced,
-    tenants_isolated.NAME: tenants_isolated.tenants_isolated,
-    transport_encrypted.NAME: transport_encrypted.transport_encrypted,
+_JUDGES: Mapping[ModuleType, Measure] = {
+    cold_start: cold_start.cold_start,
+    framework_supported: framework_supported.framework_supported,
+    operating_system_supported: operating_system_supported.operating_system_supported,
+    parameters_encrypted: parameters_encrypted.parameters_encrypted,
+    sandbox_enforced: sandbox_enforced.sandbox_enforced,
+    tenants_isolated: tenants_isolated.tenants_isolated,
+    transport_encrypted: transport_encrypted.transport_encrypted,
 }
-HOW: Mapping[str, str] = {
-    one.NAME: one.HOW
-    for one in (
-        cold_start,
-        framework_supported,
-        operating_system_supported,
-        parameters_encrypted,
-        sandbox_enforced,
-        tenants_isolated,
-        transport_encrypted,
-    )
-}
+MEASURES: Mapping[str, Measure] = {module.NAME: judge for module, judge in _JUDGES.items()}
+HOW: Mapping[str, str] = {module.NAME: module.HOW for module in _JUDGES}
 """How each measure is taken here, in a sentence; an edition may say only how one would be."""
 AT_WILL = frozenset(MEASURES) - {cold_start.NAME, parameters_encrypted.NAME}
 """Measures that the prober takes anew when asked; a start and a delivery have happened once."""

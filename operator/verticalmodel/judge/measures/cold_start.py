@@ -37,8 +37,11 @@ _REMEDY = "See where the seconds went with `kubectl vmodel timeline`"
 _PHASE = "phase."
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-_SOURCES = {"scheduled": "API server's stamp, whole seconds"}
 _KUBELET = "kubelet's stamp, whole seconds"
+_SOURCES = {"scheduled": "API server's stamp, whole seconds"} | dict.fromkeys(
+    ("image", "unsealed", "started", "loaded"), _KUBELET
+)
+"""Phases in their order, each with where its stamp is from."""
 _OURS = "prober's monotonic clock"
 
 
@@ -79,13 +82,10 @@ def _phases(entry: Entry) -> Iterator[StartPhase]:
     ends: dict[str, float] = {}
     for one in entry.observations:
         name = one.name.removeprefix(_PHASE)
-        if name != one.name and name in _ORDER and _SECONDS.fullmatch(one.value):
+        if name != one.name and name in _SOURCES and _SECONDS.fullmatch(one.value):
             ends[name] = float(one.value)
-    for name, end in sorted(ends.items(), key=lambda phase: (phase[1], _ORDER[phase[0]])):
-        yield StartPhase(name=name, seconds=end, source=_SOURCES.get(name, _KUBELET))
-
-
-_ORDER = {name: place for place, name in enumerate(("scheduled", "image", "unsealed", "started", "loaded"))}
+    for name in sorted((name for name in _SOURCES if name in ends), key=ends.__getitem__):
+        yield StartPhase(name=name, seconds=ends[name], source=_SOURCES[name])
 
 
 def _pods(observed: Observed) -> list[ObservedPod]:
