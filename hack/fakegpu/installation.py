@@ -25,8 +25,9 @@ class UnknownDeviceError(Exception):
 
 
 def install(kubeconfig: Path, references: Mapping[str, str], kubelet_root: str = KUBELET_ROOT) -> None:
-    """Apply the driver with the profile of the manifests and wait until every node offers its devices.
+    """Apply the driver with the profile of the manifests and wait until it is ready on every node.
 
+    Dynamic resource allocation offers its devices by then; a kubelet tells of its device plugin's up to 10 s later.
     Raises CalledProcessError.
     """
     stream = manifests(FOLDERS, references).replace(KUBELET_ROOT, kubelet_root)

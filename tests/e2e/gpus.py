@@ -44,11 +44,14 @@ def fake_gpus(cluster: Cluster) -> Iterator[None]:
     """The nodes with fake GPUs, and without them again after the block."""
     started = time.monotonic()
     installation.install(cluster.kubeconfig, cluster.references)
+    # A kubelet tells of its device plugin's devices with its next report, up to 10 s after the plugin is ready.
+    until("node3 offers its device", lambda: allocatable(cluster, "node3") == "1")
     LOG.info("measured: install until every node offers its devices: %.1f s", time.monotonic() - started)
     try:
         yield
     finally:
         installation.uninstall(cluster.kubeconfig)
+    until("node3 offers none", lambda: allocatable(cluster, "node3") == "0")
     assert cluster.get("resourceslices")["items"] == []
     labels = {label for node in cluster.get("nodes")["items"] for label in node["metadata"]["labels"]}
     assert labels.isdisjoint(LABELS)

@@ -206,7 +206,7 @@ def test_who_asks_has_it_measured_and_judged_now(cluster: Cluster, served: str) 
 
     before = datetime.now(UTC)
     status, told = ask("13", "SandboxEnforced")
-    assert (status, [one["verdict"] for one in told["clauses"]]) == (0, ["True", "True"])
+    assert (status, [one["verdict"] for one in told["clauses"]]) == (0, ["True", "True"]), told
     # A whole lifetime from now on, though half of the last one was not over.
     for one in told["clauses"]:
         assert datetime.fromisoformat(one["validUntil"]) >= before + timedelta(seconds=599)

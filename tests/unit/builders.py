@@ -134,14 +134,25 @@ def transport_draft(instance: str, binding: Mapping[str, str], *, value: float =
     return draft(TRANSPORT, instance, observations, value=value, unit="TLS", samples=6, binding=dict(binding))
 
 
+def about(owner: ObservedPod, name: str = names.CONTAINER_SERVER) -> dict[str, str]:
+    """The observation that a look was about this container of the pod."""
+    return {"container": next((one.container_id[:12] for one in owner.containers if one.name == name), "")}
+
+
 def _observation(keyword: str) -> str:
     dotted = {"tls13": "tls1.3", "tls12": "tls1.2", "tls11": "tls1.1", "tls10": "tls1.0"}
     return dotted.get(keyword, keyword.replace("_", "."))
 
 
+def guard_draft(owner: ObservedPod, *, value: float = 1.3, **seen: str) -> Draft:
+    """A look at a pod's guard that speaks TLS 1.3 only; keywords as for `transport_draft`."""
+    about_guard = about(owner, names.CONTAINER_GUARD)
+    return transport_draft(f"pod/{owner.name}:8443", {"podUid": owner.uid}, value=value, **{**about_guard, **seen})
+
+
 def endpoint_drafts(pods: Iterable[ObservedPod], endpoint: ObservedService | None) -> tuple[Draft, ...]:
     """Good looks at every pod and the Service."""
-    looks = [transport_draft(f"pod/{one.name}:8443", {"podUid": one.uid}) for one in pods]
+    looks = [guard_draft(one) for one in pods]
     if endpoint is not None:
         looks.append(transport_draft(f"service/{endpoint.name}:443", {"serviceUid": endpoint.uid}))
     return tuple(looks)
@@ -150,6 +161,7 @@ def endpoint_drafts(pods: Iterable[ObservedPod], endpoint: ObservedService | Non
 def sandbox_draft(owner: ObservedPod, box: ObservedContainer, *, value: float = 0, **seen: str) -> Draft:
     """A look at a live cgroup that has the limits which the container declares; keywords change observations."""
     observations = {
+        "container": box.container_id[:12],
         "cgroup": f"/kubepods/pod{owner.uid}/{box.container_id}",
         "memoryLimitBytes": f"{parse_quantity(box.limits.get('memory', '0')):.0f}",
         "cpuQuotaMicroseconds": f"{parse_quantity(box.limits.get('cpu', '0')) * 100_000:.0f}",
@@ -180,7 +192,7 @@ def framework_draft(owner: ObservedPod, **seen: str) -> Draft:
     """What the pod's server reports of a file that PyTorch wrote."""
     onnx = {"platform": "onnx_onnxv1", "producer": "pytorch", "producerVersion": "2.9.1", "opset": "18"}
     figures = {"value": 1.0, "unit": "supported", "binding": {"podUid": owner.uid}}
-    return draft(FRAMEWORK, f"pod/{owner.name}", {**onnx, **seen}, **figures)
+    return draft(FRAMEWORK, f"pod/{owner.name}", {**onnx, **about(owner), **seen}, **figures)
 
 
 def tenants_draft(owner: ObservedPod, *, value: float = 0.0, **seen: str) -> Draft:
@@ -188,13 +200,13 @@ def tenants_draft(owner: ObservedPod, *, value: float = 0.0, **seen: str) -> Dra
     refused = {"noToken": "refused 401", "wrongToken": "refused 401", "expiredToken": "refused 401"}
     refused |= {"otherTenant": "refused 403", "ownToken": "answered"}
     figures = {"value": value, "unit": "wrongly answered requests", "binding": {"podUid": owner.uid}}
-    return draft(TENANTS, f"pod/{owner.name}", {**refused, **seen}, **figures)
+    return draft(TENANTS, f"pod/{owner.name}", {**refused, **about(owner), **seen}, **figures)
 
 
 def canary_draft(owner: ObservedPod, answer: str = "good", **changes: Any) -> Draft:
     """A canary's answer from a pod."""
     good = {"value": 0.02, "unit": "s", "binding": {"podUid": owner.uid}}
-    return draft(CANARY, f"pod/{owner.name}", {"answer": answer}, **{**good, **changes})
+    return draft(CANARY, f"pod/{owner.name}", {"answer": answer, **about(owner)}, **{**good, **changes})
 
 
 def evidence(

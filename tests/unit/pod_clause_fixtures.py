@@ -58,6 +58,7 @@ FRAMEWORK_FIXTURES = Fixtures(
     passing={
         **passing_for(FRAMEWORK),
         "PyTorch 1.10 wrote the file": _says(FRAMEWORK, producerVersion="1.10.2+cu113", opset="9"),
+        "a pre-release of a newer PyTorch wrote the file": _says(FRAMEWORK, producerVersion="1.13.0a0+936e930"),
         "the server is PyTorch itself": _says(
             FRAMEWORK, platform="pytorch_torchscript", frameworkVersion="1.10.0", producer=None, opset=None
         ),
@@ -70,6 +71,11 @@ FRAMEWORK_FIXTURES = Fixtures(
     },
     failing={
         "PyTorch 1.9 wrote the file": _says(FRAMEWORK, producerVersion="1.9.1", opset="14"),
+        "a pre-release of PyTorch 1.10 wrote the file": _says(FRAMEWORK, producerVersion="1.10.0rc1"),
+        "a nightly build before PyTorch 1.10 wrote the file": _says(FRAMEWORK, producerVersion="1.10.0a0+git36449ea"),
+        "the server is a pre-release of TensorFlow 2.5": _says(
+            FRAMEWORK, platform="tensorflow_savedmodel", frameworkVersion="2.5.0-rc3"
+        ),
         "PyTorch 0.4 wrote the file": _says(FRAMEWORK, producerVersion="0.4"),
         "the server is PyTorch 1.9": _says(FRAMEWORK, platform="pytorch_torchscript", frameworkVersion="1.9.0"),
         "the server is TensorFlow 2.4": _says(FRAMEWORK, platform="tensorflow_savedmodel", frameworkVersion="2.4.4"),
@@ -78,6 +84,7 @@ FRAMEWORK_FIXTURES = Fixtures(
     unknown={
         **unknown_for(FRAMEWORK, _pod, 3600),
         "the server has restarted since": (ClauseReason.NOT_MEASURED, _restarted),
+        "the evidence names no server": (ClauseReason.NOT_MEASURED, _says(FRAMEWORK, container=None)),
         "the platform is one that is not known": (
             ClauseReason.NOT_MEASURED,
             _says(FRAMEWORK, platform="xgboost", producer=None),
@@ -114,6 +121,7 @@ TENANTS_FIXTURES = Fixtures(
     unknown={
         **unknown_for(TENANTS, _pod),
         "the server has restarted since": (ClauseReason.NOT_MEASURED, _restarted),
+        "the evidence names no server": (ClauseReason.NOT_MEASURED, _says(TENANTS, container=None)),
         "an answer is called none": (ClauseReason.INCONSISTENT, _says(TENANTS, noToken="answered")),
         "none is called an answer": (ClauseReason.INCONSISTENT, _says(TENANTS, value=1)),
         "the right token was not answered": (ClauseReason.INCONSISTENT, _says(TENANTS, ownToken="refused 401")),

@@ -18,9 +18,10 @@ from verticalmodel.judge.verdict import Verdict
 A, B = f"{NAME}-a", f"{NAME}-b"
 
 
-def start_draft(pod: str, seconds: float, **changes: Any) -> Draft:
-    """A start that the prober timed."""
-    seen = {"phase.scheduled": "0", "phase.image": "2", "phase.unsealed": "3", "phase.started": "3"}
+def start_draft(pod: str, seconds: float, *, not_before: str | None = None, **changes: Any) -> Draft:
+    """A start that the prober timed, to the moment unless `not_before` says how long it took at least."""
+    seen = {"notBeforeSeconds": f"{max(seconds, 0):g}" if not_before is None else not_before}
+    seen |= {"phase.scheduled": "0", "phase.image": "2", "phase.unsealed": "3", "phase.started": "3"}
     figures = {
         "value": seconds,
         "unit": "s",
@@ -66,6 +67,17 @@ def test_starts_within_the_limit_show_nothing_yet_and_the_slowest_is_told() -> N
 def test_pods_that_nobody_saw_begin_are_counted() -> None:
     assert "0 of 2 starts were timed" in verdict(world()).message
     assert "No pod of the model exists" in verdict(world(pods=())).message
+
+
+@pytest.mark.parametrize("least", ["3.5", "300", "", "301.1", "-1", "nan", "1e9"])
+def test_a_start_that_the_prober_saw_end_late_breaks_nothing(least: str) -> None:
+    found = verdict(world(start_draft(A, 301, not_before=least)))
+    assert (found.status, found.reason) == ("Unknown", ClauseReason.NOT_MEASURED)
+
+
+def test_a_start_is_as_long_as_it_certainly_was() -> None:
+    found = verdict(world(start_draft(A, 400, not_before="301.5")))
+    assert (found.status, found.value) == ("False", 301.5)
 
 
 @pytest.mark.parametrize(

@@ -24,16 +24,17 @@ from unit.builders import (
     evidence,
     framework_draft,
     good_world,
+    guard_draft,
     pod,
     sandbox_draft,
     standard,
     system_draft,
     tenants_draft,
-    transport_draft,
 )
 from unit.clause_fixtures import FIXTURES
 from verticalmodel.api.conditions import MESSAGE_LIMIT, ClauseReason, Status
 from verticalmodel.api.evidence import Evidence, Subject
+from verticalmodel.facts import ObservedPod
 from verticalmodel.judge.instances import Look, combine, missing
 from verticalmodel.judge.judge import judge
 from verticalmodel.judge.numbers import holds, margin, rounded
@@ -55,10 +56,9 @@ def transport(world: World) -> Verdict:
     return measured(world)[13]
 
 
-def bad_look(instance: str, uid: str, value: float = 1.2) -> Draft:
+def bad_look(owner: ObservedPod) -> Draft:
     """A look at a pod's endpoint that found an old version."""
-    names_ = {1.2: "tls12", 1.1: "tls11", 1.0: "tls10"}
-    return transport_draft(instance, {"podUid": uid}, value=value, **{names_[value]: f"accepted TLS {value} X"})
+    return guard_draft(owner, value=1.2, tls12="accepted TLS 1.2 X")
 
 
 def test_of_several_bad_instances_the_worst_is_shown() -> None:
@@ -112,30 +112,30 @@ def two_objects(first: Draft, second: Draft) -> World:
 
 
 def test_two_looks_at_one_instance_count_as_the_worse_one() -> None:
-    uid = good_world().pods[0].uid
-    good = transport_draft(FIRST, {"podUid": uid})
+    first = good_world().pods[0]
+    good = guard_draft(first)
     assert transport(two_objects(good, good)).status == "True"
-    assert transport(two_objects(good, bad_look(FIRST, uid))).status == "False"
-    assert transport(two_objects(bad_look(FIRST, uid), good)).status == "False"
+    assert transport(two_objects(good, bad_look(first))).status == "False"
+    assert transport(two_objects(bad_look(first), good)).status == "False"
 
 
 def test_an_expired_look_counts_only_where_there_is_no_newer_one() -> None:
-    uid = good_world().pods[0].uid
-    good = transport_draft(FIRST, {"podUid": uid})
-    expired = {**bad_look(FIRST, uid), "expiresAt": (NOW - timedelta(seconds=1)).isoformat()}
+    first = good_world().pods[0]
+    good = guard_draft(first)
+    expired = {**bad_look(first), "expiresAt": (NOW - timedelta(seconds=1)).isoformat()}
     assert transport(two_objects(good, expired)).status == "True"
     assert transport(two_objects(expired, expired)).reason is ClauseReason.EVIDENCE_EXPIRED
 
 
 def test_a_broken_chain_beside_a_good_one_leaves_the_instance_unknown() -> None:
     world = good_world()
-    forged = evidence([transport_draft(FIRST, {"podUid": world.pods[0].uid})], subject=Subject(name="x", uid=UID))
+    forged = evidence([guard_draft(world.pods[0])], subject=Subject(name="x", uid=UID))
     assert transport(replace(world, others=(forged,))).reason is ClauseReason.INCONSISTENT
 
 
 def test_evidence_of_a_stranger_is_not_heard_for_good_or_bad() -> None:
     world = good_world()
-    slander = evidence([bad_look(FIRST, world.pods[0].uid)], measurer="somebody")
+    slander = evidence([bad_look(world.pods[0])], measurer="somebody")
     assert transport(replace(world, others=(slander,))) == transport(world)
 
 
@@ -320,7 +320,7 @@ def test_a_further_bad_instance_never_improves_a_verdict(world: World, number: i
     looks: list[Draft] = []
     if is_measured:
         looks = [
-            bad_look(f"pod/{further.name}:8443", further.uid),
+            bad_look(further),
             *(sandbox_draft(further, box, value=1, memoryLimitBytes="0") for box in further.containers),
             system_draft(further, operatingSystem="plan9"),
             framework_draft(further, producerVersion="1.9"),

@@ -161,9 +161,9 @@ def test_a_bad_answer_is_quoted_with_the_pod() -> None:
 def test_a_rollout_in_progress_says_whether_the_earlier_version_answers() -> None:
     world = good_world().with_pod(0, template_digest=OLD_DIGEST).with_pod(1, ready=False)
     told = ready(world.observed(), DIGEST).message
-    assert told.endswith(" The earlier version goes on answering: 1 of its pods is Ready.")
+    assert told.endswith(" The earlier version goes on serving: 1 of its pods is Ready.")
     told = ready(world.with_pod(0, ready=False).observed(), DIGEST).message
-    assert told.endswith(" An earlier version does not answer either: breast-screening-a.")
+    assert told.endswith(" An earlier version does not serve either: breast-screening-a.")
 
 
 REFUSED: dict[Reason, str] = {

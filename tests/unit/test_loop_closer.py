@@ -25,6 +25,7 @@ from unit.builders import (
     UID,
     Draft,
     World,
+    about,
     canary_draft,
     container,
     framework_draft,
@@ -95,7 +96,10 @@ def dressed(made: Children, *, pod_pids_limit: str = "1024") -> World:
     pods = [_live(made["Deployment"], name) for name in ("breast-screening-a", "breast-screening-b")]
     drafts = [look for one in pods for box in one.containers if (look := _kernel(one, box, pod_pids_limit))]
     tls = _socket(made["ConfigMap"])
-    drafts += [_handshakes(f"pod/{one.name}:8443", {"podUid": one.uid}, tls) for one in pods]
+    drafts += [
+        _handshakes(f"pod/{one.name}:8443", {"podUid": one.uid}, tls, **about(one, names.CONTAINER_GUARD))
+        for one in pods
+    ]
     drafts += [draft(one) for one in pods for draft in (canary_draft, system_draft, framework_draft)]
     drafts += [_ways_in(one, made["ConfigMap"]) for one in pods]
     endpoint = made.get("Service")
@@ -148,13 +152,14 @@ def _socket(config: Mapping[str, Any]) -> tuple[float, float] | None:
     return _VERSIONS[lowest], _VERSIONS[highest]
 
 
-def _handshakes(instance: str, binding: Mapping[str, str], tls: tuple[float, float] | None) -> Draft:
+def _handshakes(instance: str, binding: Mapping[str, str], tls: tuple[float, float] | None, **seen: str) -> Draft:
     """What an honest prober notes of a listener with these versions."""
     if tls is None:
-        return transport_draft(instance, binding, value=0, plain="accepted HTTP 200", tls13="inconclusive reset")
+        seen |= {"plain": "accepted HTTP 200", "tls13": "inconclusive reset"}
+        return transport_draft(instance, binding, value=0, **seen)
     lowest, highest = tls
     old = {f"tls{version}".replace(".", ""): version for version in (1.2, 1.1, 1.0) if lowest <= version <= highest}
-    seen = {name: f"accepted TLS {version} ECDHE-ECDSA-AES256-GCM-SHA384" for name, version in old.items()}
+    seen |= {name: f"accepted TLS {version} ECDHE-ECDSA-AES256-GCM-SHA384" for name, version in old.items()}
     if highest < 1.3:
         seen |= dict.fromkeys(("tls13", "control_before", "control_after"), "inconclusive alert protocol_version")
     return transport_draft(instance, binding, value=min(old.values(), default=1.3), **seen)

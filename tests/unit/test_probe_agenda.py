@@ -219,6 +219,15 @@ def test_figures_that_always_move_are_no_news() -> None:
     assert written(moved, slower, gap, entries=entries) == []
 
 
+def test_a_canary_that_names_another_fault_each_time_is_written_once() -> None:
+    def bad(fault: str) -> Measurement:
+        return look(ANSWER, observations={"answer": f"bad {fault}", CONTAINER: "s" * 12})
+
+    known = everything() | recorded(bad("another id"))
+    assert written(bad("output 7 is not in the metadata"), entries=known) == []
+    assert written(look(ANSWER), entries=known) == [ANSWER]
+
+
 def test_an_inconclusive_look_takes_nothing_back_that_still_holds() -> None:
     blind = look(ENDPOINT, value=None)
     tries = {ENDPOINT: PERSISTENT}

@@ -229,6 +229,7 @@ def test_a_formed_request_fits_the_metadata(inputs: list[tuple[str, list[int]]],
         ({"inputs": [{"name": "a", "datatype": "FP32", "shape": [3, 4096, 4096]}]}, "", "more than 262144"),
         ({}, "{", "sampleRequest is not JSON"),
         ({}, "[]", "sampleRequest is not an object"),
+        ({}, '{"a": ' * 300 + "1" + "}" * 300, "sampleRequest is nested too deep"),
     ],
 )
 def test_where_no_harmless_request_can_be_formed_the_reason_names_the_remedy(
@@ -279,6 +280,12 @@ def test_nested_data_is_read_row_by_row() -> None:
     nested = {**GOOD, "outputs": [output(shape=[2, 2], data=[[1, 2], [3, 4]])]}
 
     assert fault(nested, outputs=[]) == ""
+
+
+@pytest.mark.parametrize("data", [[[1, 2], 3], [[1], 2], [1, [2]]], ids=["too many", "too few", "flat first"])
+def test_rows_and_elements_in_one_list_are_no_answer(data: list[object]) -> None:
+    mixed = {**GOOD, "outputs": [output(shape=[2], data=data)]}
+    assert fault(mixed, outputs=[]) == "output label holds other than finite INT64"
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])

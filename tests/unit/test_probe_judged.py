@@ -72,10 +72,11 @@ def verdict(found: World, number: int) -> tuple[str, str]:
 async def test_clause_13_is_true_for_tls_1_3_alone(handle: Handler, expected: tuple[str, str]) -> None:
     """The Service leads to the same server; a machine too busy for one second between the controls gets tries."""
     one = pod()
+    guard = next(box.container_id[:12] for box in one.containers if box.name == "guard")
     for _ in range(5):
         with listening(handle) as (host, port):
             targets = [
-                Target(f"pod/{one.name}:8443", host, port, SERVER_NAME, Binding(pod_uid=one.uid)),
+                Target(f"pod/{one.name}:8443", host, port, SERVER_NAME, Binding(pod_uid=one.uid), guard),
                 Target("service/breast-screening:443", host, port, SERVER_NAME, Binding(service_uid=service().uid)),
             ]
             looks = [await probe_transport(target, Trust.from_pem(authority().pem), PATIENT) for target in targets]

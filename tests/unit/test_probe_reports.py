@@ -210,15 +210,35 @@ async def test_a_guard_that_drops_all_connections_says_nothing_of_its_tenants(po
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("statuses", "said", "expected"),
     [
-        ("good", "answered"),
-        ("bad 401 for the metadata", "refused 401"),
-        ("bad 403", "refused 403"),
-        ("bad 503", "inconclusive bad 503"),
-        ("bad outputs", "inconclusive bad outputs"),
-        ("", "inconclusive "),
+        ([200, 200], "good", "answered"),
+        ([200, 200], "bad another id", "answered"),
+        ([200], "bad metadata", "answered"),
+        ([200], "inconclusive the metadata names no inputs; set sampleRequest", "answered"),
+        ([200, 401], "bad 401", "answered"),
+        ([401], "bad 401 for the metadata", "refused 401"),
+        ([403], "bad 403", "refused 403"),
+        ([503], "bad 503", "inconclusive bad 503"),
+        ([], "inconclusive no answer", "inconclusive no answer"),
     ],
 )
-def test_only_a_good_answer_is_one_and_only_401_and_403_refuse(answer: str, expected: str) -> None:
-    assert outcome(answer) == expected
+def test_status_200_is_an_answer_whatever_comes_with_it(statuses: list[int], said: str, expected: str) -> None:
+    assert outcome(statuses, said) == expected
+
+
+SPOILED = {
+    "not JSON": b"<html>",
+    "without inputs": b"{}",
+    "longer than anybody reads": b" " * (2 * 1024 * 1024 + 1),
+}
+
+
+@pytest.mark.parametrize("metadata", SPOILED.values(), ids=SPOILED)
+async def test_who_spoils_what_he_answers_has_answered(metadata: bytes, port_is: Callable[[int], None]) -> None:
+    with listening(web(context(), lambda *_: (200, metadata))) as (_, port):
+        port_is(port)
+        found = await tenants(model(), asked(), Trust.from_pem(authority().pem), 1)
+
+    assert {found.observations[name] for name in ("noToken", "wrongToken", "expiredToken")} == {"answered"}
+    assert verdict(31, [found]) == ("False", "ThresholdExceeded")

@@ -64,6 +64,33 @@ def test_an_answer_of_who_was_not_seen_to_begin_ends_no_start() -> None:
     assert starts.seconds("u") is None
 
 
+def test_a_start_took_at_least_until_the_last_bad_answer_before_the_first_good_one() -> None:
+    starts = begun(pod(age=1.0))
+    assert starts.silent_seconds("u") == 0.0
+    for clock in (1005.0, 1020.0):
+        starts.refused("u", clock)
+    starts.answered("u", 1035.0)
+    starts.refused("u", 1050.0)
+    assert (starts.silent_seconds("u"), starts.seconds("u")) == (21.0, 36.0)
+
+
+def test_who_was_not_seen_to_begin_is_not_known_to_have_answered_badly() -> None:
+    starts = begun(pod(age=60))
+    starts.refused("u", 1005.0)
+    assert starts.silent_seconds("u") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("ready", "silent", "expected"),
+    [(4, 0.0, "4.0"), (4, 12.0, "12.0"), (None, 0.0, "0.0"), (400, 0.0, "30.0")],
+    ids=["until Ready", "until a bad answer", "nobody knows", "never longer than the whole"],
+)
+def test_a_start_says_how_long_it_took_at_least(ready: int | None, silent: float, expected: str) -> None:
+    loaded = () if ready is None else (("loaded", NOW + timedelta(seconds=ready)),)
+    found = start(pod(milestones=loaded), 30.0, silent, NOW)
+    assert (found.value, found.observations["notBeforeSeconds"]) == (30.0, expected)
+
+
 def test_what_is_gone_is_forgotten() -> None:
     starts = begun(pod())
     starts.answered("u", 1001.0)
@@ -80,8 +107,13 @@ def test_a_second_sight_begins_nothing_anew() -> None:
 
 def test_a_start_is_an_event_of_the_pods_template_with_its_phases() -> None:
     stamps = (("scheduled", NOW), ("image", NOW + timedelta(seconds=2)), ("loaded", NOW + timedelta(seconds=5)))
-    found = start(pod(milestones=stamps), 6.25, NOW)
+    found = start(pod(milestones=stamps), 6.25, 0.0, NOW)
 
     assert (found.key, found.value, found.unit, found.scope) == (("cold-start", "start/a"), 6.25, "s", "Event")
     assert found.binding == Binding(pod_uid="u", template_digest=DIGEST)
-    assert found.observations == {"phase.scheduled": "0", "phase.image": "2", "phase.loaded": "5"}
+    assert found.observations == {
+        "notBeforeSeconds": "5.0",
+        "phase.scheduled": "0",
+        "phase.image": "2",
+        "phase.loaded": "5",
+    }

@@ -63,6 +63,14 @@ def test_a_running_pod_is_read_with_its_sidecars_and_without_what_has_ended() ->
     assert pod_from(raw_pod()) == POD
 
 
+def test_a_container_for_debugging_that_has_ended_is_none_of_the_pod() -> None:
+    ended = container("debugger", "d" * 64, state={"terminated": {"exitCode": 0}})
+    waits = container("waits", "", state={"waiting": {"reason": "ContainerCreating"}})
+    found = pod_from(raw_pod(ephemeralContainerStatuses=[ended, waits, container("shell", "e" * 64)]))
+    assert found is not None
+    assert [one.name for one in found.containers] == ["server", "guard", "waits", "shell"]
+
+
 @pytest.mark.parametrize(
     "raw",
     [

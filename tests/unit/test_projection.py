@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from unit import builders
+from unit.builders import canary_draft, evidence
+from verticalmodel.api.evidence import Evidence
 from verticalmodel.facts import ObservedContainer, ObservedPod
 from verticalmodel.shell import projection
+from verticalmodel.shell.projection import Packed
 
 
 def ended(code: int) -> dict[str, Any]:
@@ -88,3 +92,21 @@ NOWHERE = "0/3 nodes are available: 3 Insufficient memory"
 def test_of_the_schedulers_words_those_on_preemption_are_left_out(said: str, kept: str) -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
     assert pod({"conditions": [condition]}).unscheduled == kept
+
+
+def test_a_condition_without_a_time_tells_not_since_when_claims_wait() -> None:
+    spec = {"nodeName": "n", "resourceClaims": [{"name": "gpu"}], "containers": []}
+    meta = {"name": "p", "uid": "u", "creationTimestamp": "2026-11-26T12:00:00Z"}
+    status = {"conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": None}]}
+    assert projection.pod({"metadata": meta, "spec": spec, "status": status}).observed.claims_unprepared_since is None
+
+
+def test_evidence_that_cannot_be_read_says_nothing() -> None:
+    whole = evidence([canary_draft(builders.pod())]).model_dump(mode="json", by_alias=True)
+    assert read(whole) is not None
+    whole["spec"]["entries"][0]["measuredAt"] = "2026-02-30T12:00:00Z"
+    assert read(whole) is None
+
+
+def read(body: dict[str, Any]) -> Evidence | None:
+    return projection.read_evidence(Packed.of(body))

@@ -44,8 +44,9 @@ class Instance:
     name: str
     pod_uid: str = ""
     service_uid: str = ""
-    container_id: str = ""
-    """The container that answers for it, where one does: a restarted one has not been measured."""
+    container_id: str | None = None
+    """The container that answers for it: a restarted one has not been measured. Empty: it does not exist, so nothing
+    speaks for it. None: no container answers for it."""
     since: datetime | None = None
     """What answers for it is no older: an earlier look was at something else. None where nobody knows."""
     template_digest: str = ""
@@ -58,8 +59,8 @@ class Instance:
             return False
         if self.since is not None and entry.measured_at < self.since:
             return False
-        about = next((one.value for one in entry.observations if one.name == CONTAINER), None)
-        if about is not None and not (about and self.container_id.startswith(about)):
+        about = next((one.value for one in entry.observations if one.name == CONTAINER), "")
+        if self.container_id is not None and not (about and self.container_id.startswith(about)):
             return False
         if self.pod_uid:
             return entry.binding.pod_uid == self.pod_uid

@@ -105,7 +105,7 @@ def of_each_pod(  # noqa: PLR0913 - what differs from measure to measure, named
             Instance(
                 f"pod/{pod.name}",
                 pod_uid=pod.uid,
-                container_id=container_id(pod, names.CONTAINER_SERVER) if of_server else "",
+                container_id=container_id(pod, names.CONTAINER_SERVER) if of_server else None,
             ),
             reader_of(pod),
         )

@@ -128,11 +128,11 @@ def _not_ready(reason: str, message: str) -> Rollup:
 
 def _older(pods: Sequence[ObservedPod]) -> str:
     """What pods of an earlier template do meanwhile: this condition is about the present one."""
-    answering = sum(pod.ready for pod in pods)
-    if answering:
-        are = "is" if answering == 1 else "are"
-        return f" The earlier version goes on answering: {answering} of its pods {are} Ready."
-    return f" An earlier version does not answer either: {', '.join(pod.name for pod in pods)}." if pods else ""
+    serving = sum(pod.ready for pod in pods)
+    if serving:
+        are = "is" if serving == 1 else "are"
+        return f" The earlier version goes on serving: {serving} of its pods {are} Ready."
+    return f" An earlier version does not serve either: {', '.join(pod.name for pod in pods)}." if pods else ""
 
 
 def _bad_answers(observed: Observed, pods: Sequence[ObservedPod]) -> list[tuple[str, str]]:

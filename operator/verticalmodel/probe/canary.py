@@ -5,13 +5,18 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime
 
-import orjson
-
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe import openai
 from verticalmodel.probe.conversation import DEFAULT_LIMITS, INCONCLUSIVE, AnswerLimits, Conversation, converse
 from verticalmodel.probe.measurement import CANARY, Measurement
-from verticalmodel.probe.openinference import UnusableError, answer_fault, json_object, request_body, sample_object
+from verticalmodel.probe.openinference import (
+    UnusableError,
+    answer_fault,
+    encoded,
+    json_object,
+    request_body,
+    sample_object,
+)
 from verticalmodel.probe.trust import Trust
 from verticalmodel.probe.world import Model, Pod
 
@@ -87,6 +92,6 @@ async def _custom(with_guard: Conversation, model: Model) -> str:
     speaks = model.speaks
     if not speaks.sample_request or not speaks.path:
         raise UnusableError("a custom protocol needs a sampleRequest and a route with POST")
-    request = orjson.dumps(sample_object(speaks.sample_request))
+    request = encoded(sample_object(speaks.sample_request))
     status, _ = await with_guard.call("POST", speaks.path, request)
     return "good" if status == 200 else f"bad {status}"

@@ -61,6 +61,8 @@ class Conversation:
     server_name: str
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with every request."""
+    statuses: list[int] = field(default_factory=list)
+    """Of every answer so far, in order, whatever followed it."""
 
     async def call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Status of the answer, and its body where that is 200. Raises UnusableError for one that is too long."""
@@ -75,6 +77,7 @@ class Conversation:
             server_hostname=self.server_name,
             allow_redirects=False,
         ) as answer:
+            self.statuses.append(answer.status)
             return answer.status, await _bounded(answer.content) if answer.status == 200 else b""
 
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
-from verticalmodel.probe.openinference import UnusableError, json_object, sample_object
+from verticalmodel.probe.openinference import UnusableError, encoded, json_object, sample_object
 
 __all__ = ["answer_fault", "request"]
 
@@ -26,7 +24,7 @@ def request(sample: str, *, model: str, nonce: str) -> tuple[str, bytes]:
     if body.get("stream"):
         raise UnusableError("sampleRequest asks for a stream; leave out stream")
     path = next((call for field, call in _CALLS.items() if field in body), "/v1/completions")
-    return path, orjson.dumps({**body, "model": model})
+    return path, encoded({**body, "model": model})
 
 
 def answer_fault(body: bytes, *, path: str, model: str) -> str:

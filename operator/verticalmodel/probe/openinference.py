@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["UnusableError", "answer_fault", "json_object", "request_body", "sample_object"]
+__all__ = ["UnusableError", "answer_fault", "encoded", "json_object", "request_body", "sample_object"]
 
 ELEMENT_LIMIT = 262_144
 """Most elements of all inputs that the prober makes up: a canary must stay harmless, to the prober as well."""
@@ -36,7 +36,7 @@ def request_body(metadata: Mapping[str, Any], sample: str, *, nonce: str, turn: 
     of 1 and values that differ from one `turn` to the next. Raises UnusableError.
     """
     if sample:
-        return orjson.dumps({**sample_object(sample), "id": nonce})
+        return encoded({**sample_object(sample), "id": nonce})
     inputs = metadata.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise UnusableError("the metadata names no inputs; set sampleRequest")
@@ -45,7 +45,15 @@ def request_body(metadata: Mapping[str, Any], sample: str, *, nonce: str, turn: 
     made: list[dict[str, Any]] = []
     for one in inputs:
         made.append(_input(one, turn, room=ELEMENT_LIMIT - sum(len(before["data"]) for before in made)))
-    return orjson.dumps({"id": nonce, "inputs": made})
+    return encoded({"id": nonce, "inputs": made})
+
+
+def encoded(request: Mapping[str, Any]) -> bytes:
+    """A request as JSON. Raises UnusableError where it is nested too deep."""
+    try:
+        return orjson.dumps(request)
+    except orjson.JSONEncodeError:
+        raise UnusableError("sampleRequest is nested too deep") from None
 
 
 def sample_object(sample: str) -> dict[str, Any]:
@@ -169,14 +177,18 @@ def _fits(shape: Sequence[int], said: object) -> bool:
 
 
 def _flatten(data: object) -> list[object]:
-    """Elements of a tensor, which may be nested or flat (row-major); none of what is no list."""
+    """Elements of a tensor, which may be nested or flat (row-major); none of what is no list.
+
+    Each list is opened once, so the cost is that of the answer's bytes, whatever it is made of.
+    """
     if not isinstance(data, list):
         return []
     level: list[object] = data
     for _ in range(_RANK_LIMIT):
-        if not level or not isinstance(level[0], list):
+        rows = [row for row in level if isinstance(row, list)]
+        if not rows or len(rows) < len(level):
             break
-        level = [one for row in level for one in (row if isinstance(row, list) else [row])]
+        level = [one for row in rows for one in row]
     return level
 
 

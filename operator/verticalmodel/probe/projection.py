@@ -41,7 +41,12 @@ def pod_from(raw: Mapping[str, Any]) -> Pod | None:
     statuses: list[Mapping[str, Any]] = [
         *(status.get("containerStatuses") or ()),
         *(one for one in status.get("initContainerStatuses") or () if one["name"] in sidecars),
-        *(status.get("ephemeralContainerStatuses") or ()),
+        # One that has ended never runs again, and its status stays as long as the pod.
+        *(
+            one
+            for one in status.get("ephemeralContainerStatuses") or ()
+            if "terminated" not in (one.get("state") or {})
+        ),
     ]
     conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
     return Pod(

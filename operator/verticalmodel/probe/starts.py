@@ -3,6 +3,9 @@
 Only a start that was seen from its beginning is timed. The creation is a stamp of the API server's clock in whole
 seconds, so it is taken for our clock's only where the pod was first seen within a few seconds of it. All of this is
 kept in memory: a prober that was started anew has seen no pod begin, and starts recorded before that stand.
+
+A pod may have been able to answer before anybody could ask it. So beside the time of the first good answer stands the
+time until which it certainly gave none: it was not Ready, or it answered badly.
 """
 
 from __future__ import annotations
@@ -14,7 +17,10 @@ from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.measurement import START, Measurement
 from verticalmodel.probe.world import Pod
 
-__all__ = ["Starts", "start"]
+__all__ = ["NOT_BEFORE", "Starts", "start"]
+
+NOT_BEFORE = "notBeforeSeconds"
+"""Observation: the start took at least that long."""
 
 METHOD = (
     "from the creation of the pod, first seen at most 3 s later, to its first good canary answer, on the prober's "
@@ -29,6 +35,7 @@ class Starts:
     """Pods that were seen from their beginning, by uid; moments of the monotonic clock in seconds."""
 
     _begun: dict[str, float] = field(default_factory=dict)
+    _refused: dict[str, float] = field(default_factory=dict)
     _answered: dict[str, float] = field(default_factory=dict)
 
     def appeared(self, pod: Pod, *, now: datetime, clock: float) -> None:
@@ -44,9 +51,15 @@ class Starts:
         if uid in self._begun:
             self._answered.setdefault(uid, clock)
 
+    def refused(self, uid: str, clock: float) -> None:
+        """The pod was asked at this moment and answered badly; what comes after its first good answer is no start."""
+        if uid in self._begun and uid not in self._answered:
+            self._refused[uid] = clock
+
     def gone(self, uid: str) -> None:
         """The pod is no more."""
         self._begun.pop(uid, None)
+        self._refused.pop(uid, None)
         self._answered.pop(uid, None)
 
     def seen(self) -> frozenset[str]:
@@ -57,9 +70,16 @@ class Starts:
         """How long the start took; None where it was not seen whole or has not ended."""
         return self._answered[uid] - self._begun[uid] if uid in self._answered else None
 
+    def silent_seconds(self, uid: str) -> float:
+        """How long after its creation the pod was last known to answer badly; 0 where it never was."""
+        return self._refused[uid] - self._begun[uid] if uid in self._refused else 0.0
 
-def start(pod: Pod, seconds: float, now: datetime) -> Measurement:
-    """The start of a pod that has answered, and where its seconds went as far as stamps tell."""
+
+def start(pod: Pod, seconds: float, silent_seconds: float, now: datetime) -> Measurement:
+    """The start of a pod that has answered, and where its seconds went as far as stamps tell.
+
+    `silent_seconds`: how long it was at least known to answer badly.
+    """
     begun = pod.created_at
     phases = {} if begun is None else {name: max((end - begun).total_seconds(), 0.0) for name, end in pod.milestones}
     return Measurement(
@@ -71,7 +91,10 @@ def start(pod: Pod, seconds: float, now: datetime) -> Measurement:
         window_seconds=seconds,
         method=METHOD,
         binding=Binding(pod_uid=pod.uid, template_digest=pod.template_digest),
-        observations={f"phase.{name}": f"{end:g}" for name, end in phases.items()},
+        observations={
+            NOT_BEFORE: f"{min(max(silent_seconds, phases.get('loaded', 0.0)), seconds):.1f}",
+            **{f"phase.{name}": f"{end:g}" for name, end in phases.items()},
+        },
         measured_at=now,
         scope="Event",
     )

@@ -26,6 +26,7 @@ from verticalmodel.probe.measurement import (
 from verticalmodel.probe.metrics import Metrics
 from verticalmodel.probe.operating_system import operating_systems
 from verticalmodel.probe.sandbox import sandbox_measurements
+from verticalmodel.probe.slots import Slots
 from verticalmodel.probe.starts import start
 from verticalmodel.probe.tenants import tenants
 from verticalmodel.probe.transport import Target, probe_transport
@@ -36,11 +37,15 @@ __all__ = ["Survey"]
 
 # One that waits for an answer costs a socket and nothing else.
 _CANARIES = 8
+_PARTS = 4
 _OFFERS = ("tls1.3", "tls1.2", "tls1.1", "tls1.0", "plain")
 
 
 class Survey:
-    """Looks at instances: at most `at_once` endpoints at any time, and _CANARIES times as many canaries beside."""
+    """Looks at instances: at most `at_once` endpoints at any time, and _CANARIES times as many canaries beside.
+
+    Of these and of other questions one namespace has at most one in _PARTS at a time.
+    """
 
     def __init__(self, cluster: Cluster, kubelets: Kubelets, metrics: Metrics, *, at_once: int) -> None:
         self._cluster = cluster
@@ -48,7 +53,8 @@ class Survey:
         self._metrics = metrics
         self._slots = asyncio.Semaphore(at_once)
         # Of their own: models that take their time must not keep others from being looked at.
-        self._canaries = asyncio.Semaphore(_CANARIES * at_once)
+        self._canaries = Slots(_CANARIES * at_once, parts=_PARTS)
+        self._questions = Slots(at_once, parts=_PARTS)
 
     async def look(self, model: Model, keys: frozenset[Key], turn: int) -> tuple[Measurement, ...]:
         """Measure `keys` of `model`. Endpoints are left out while no authority is known to verify them."""
@@ -88,22 +94,25 @@ class Survey:
 
     async def _asked(self, model: Model, pod: Pod, trust: Trust, turn: int, measure: str) -> Iterable[Measurement]:
         limits = limits_for(model.speaks)
-        async with self._canaries:
+        if measure == CANARY:
+            async with self._canaries.of(model.namespace):
+                return self._answered(pod, await ask(model, pod, trust, turn, limits))
+        async with self._questions.of(model.namespace):
             if measure == FRAMEWORK:
                 return (await framework(model, pod, trust, limits),)
-            if measure == TENANTS:
-                return (await tenants(model, pod, trust, turn, limits),)
-            return self._answered(pod, await ask(model, pod, trust, turn, limits))
+            return (await tenants(model, pod, trust, turn, limits),)
 
     def _answered(self, pod: Pod, look: Measurement) -> Iterable[Measurement]:
         """The canary's look, and with its first good answer the start that this ended."""
         starts = self._cluster.starts
         if look.observations["answer"] == "good":
             starts.answered(pod.uid, time.monotonic())
+        elif look.conclusive:
+            starts.refused(pod.uid, time.monotonic() - look.window_seconds)
         seconds = starts.seconds(pod.uid)
         if seconds is None or not pod.template_digest:
             return (look,)
-        return (look, start(pod, seconds, look.measured_at))
+        return (look, start(pod, seconds, starts.silent_seconds(pod.uid), look.measured_at))
 
     def _count(self, look: Measurement) -> None:
         self._metrics.looks.labels(look.measure, "measured" if look.conclusive else "inconclusive").inc()

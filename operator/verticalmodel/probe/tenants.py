@@ -1,6 +1,7 @@
 """Clause 31, tenants isolated by token and key: who asks without a token, or with one that is not his, gets no answer.
 
-An answer counts at once: it happened. Refusals alone show nothing while no token of ours is known to be answered, for a
+Status 200 is an answer, whatever comes with it: a server that spoils what it says to us has let us in all the same. It
+counts at once: it happened. Refusals alone show nothing while no token of ours is known to be answered, for a
 door that is shut to everybody is not a lock; so this can find the clause broken and, until tenants exist, not kept.
 """
 
@@ -11,7 +12,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -19,8 +20,9 @@ import orjson
 
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.canary import question
-from verticalmodel.probe.conversation import DEFAULT_LIMITS, AnswerLimits, Conversation, converse
+from verticalmodel.probe.conversation import DEFAULT_LIMITS, INCONCLUSIVE, AnswerLimits, Conversation, converse
 from verticalmodel.probe.measurement import TENANTS, Measurement
+from verticalmodel.probe.openinference import UnusableError
 from verticalmodel.probe.trust import Trust
 from verticalmodel.probe.world import Model, Pod
 
@@ -28,7 +30,8 @@ __all__ = ["ANSWERED", "outcome", "tenants"]
 
 METHOD = "an inference without a token, with a token by an unknown key, and with one that has expired as well"
 ANSWERED = "answered"
-_REFUSALS = ("401", "403")
+_LET_IN = 200
+_REFUSALS = (401, 403)
 _HOUR = 3600
 
 
@@ -40,7 +43,14 @@ async def tenants(
 
     async def talk(guard: Conversation) -> str:
         for name, headers in _attempts(time.time()).items():
-            seen[name] = outcome(await question(replace(guard, headers=headers), model, turn))
+            attempt = replace(guard, headers=headers, statuses=[])
+            said = f"{INCONCLUSIVE} no answer"
+            try:
+                said = await question(attempt, model, turn)
+            except UnusableError as reason:
+                said = f"{INCONCLUSIVE} {reason}"
+            finally:
+                seen[name] = outcome(attempt.statuses, said)
         return ""
 
     failure, seconds = await converse(model, pod, trust, limits, talk)
@@ -65,12 +75,16 @@ async def tenants(
     )
 
 
-def outcome(answer: str) -> str:
-    """What a canary's verdict says of the way in: `answered`, `refused 401`, or `inconclusive` and why."""
-    if answer == "good":
+def outcome(statuses: Sequence[int], said: str) -> str:
+    """What became of one way in: `answered`, `refused 401`, or `inconclusive` and what the canary said.
+
+    `statuses`: of all answers to it, in order. The model's metadata is for its tenants as its inferences are.
+    """
+    if _LET_IN in statuses:
         return ANSWERED
-    status = next((word for word in answer.split()[1:2] if word in _REFUSALS), "")
-    return f"refused {status}" if status else f"inconclusive {answer}"
+    if statuses and statuses[-1] in _REFUSALS:
+        return f"refused {statuses[-1]}"
+    return said if said.startswith(INCONCLUSIVE) else f"{INCONCLUSIVE} {said}"
 
 
 def _attempts(now: float) -> Mapping[str, Mapping[str, str]]:

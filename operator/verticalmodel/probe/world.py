@@ -198,7 +198,7 @@ class Model:
                     found[SANDBOX, f"pod/{pod.name}/{one.name}"] = Expected(binding, short(one.container_id))
             if any(one.running for one in pod.containers):
                 found[OPERATING_SYSTEM, f"pod/{pod.name}"] = Expected(binding)
-            if pod.guard and pod.ready:
+            if pod.guard and pod.server and pod.ready:
                 for measure in (CANARY, FRAMEWORK, TENANTS):
                     found[measure, f"pod/{pod.name}"] = Expected(binding, short(pod.server))
                 if pod.uid in self.begun and pod.template_digest:

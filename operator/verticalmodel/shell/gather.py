@@ -125,7 +125,9 @@ def observed(caches: Caches, model: VerticalModel, now: datetime) -> Observed:
         standard=caches.standards.get(Key("", model.spec.standard.name)),
         pods=_pods(caches.pods, group),
         service=ObservedService(meta.name, service.uid) if service and service.owner_uid == meta.uid else None,
-        evidence=tuple(read_evidence(packed) for _, packed in caches.evidence.group(group).values()),
+        evidence=tuple(
+            one for _, packed in caches.evidence.group(group).values() if (one := read_evidence(packed)) is not None
+        ),
         now=now,
     )
 

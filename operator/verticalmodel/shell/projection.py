@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Evidence
@@ -214,7 +215,8 @@ def _claims_unprepared_since(spec: Mapping[str, Any], conditions: Mapping[str, M
     placed = spec.get("nodeName") and _says(conditions, "PodScheduled") == "True"
     if not spec.get("resourceClaims") or not placed or _says(conditions, "PodReadyToStartContainers") == "True":
         return None
-    return datetime.fromisoformat(conditions["PodScheduled"]["lastTransitionTime"])
+    since = conditions["PodScheduled"].get("lastTransitionTime")  # null where its writer gave none
+    return datetime.fromisoformat(since) if since else None
 
 
 def whole_number(text: str | None) -> int:
@@ -261,6 +263,12 @@ def evidence(obj: Mapping[str, Any]) -> tuple[str, Packed]:
     return obj["spec"]["subject"]["name"], Packed.of({"metadata": kept, "spec": obj["spec"]})
 
 
-def read_evidence(packed: Packed) -> Evidence:
-    """The typed Evidence object."""
-    return Evidence.model_validate(packed.open())
+def read_evidence(packed: Packed) -> Evidence | None:
+    """The typed Evidence object; None for one that cannot be read, which says nothing then.
+
+    The API server's schema lets through a few that are none: the 30th of February, for one.
+    """
+    try:
+        return Evidence.model_validate(packed.open())
+    except ValidationError:
+        return None

@@ -4,8 +4,10 @@ Reads: the prober's `cold-start` evidence for each pod of the model's own (`star
 uid and its template's digest): seconds from the creation of the pod to its first good answer.
 
 A start that took longer than the limit breaks the clause, cold or warm: with nothing cached it would have taken longer
-still. A shorter one shows nothing yet. Whether its images were really pulled is told by events of the kubelet, which
-whoever may write events in the namespace can forge, so this version takes no start for a cold one: never True.
+still. What counts is the time until which the pod certainly gave no good answer (`notBeforeSeconds`: it was not Ready,
+or it answered badly), for the prober may have asked late. A shorter one shows nothing yet. Whether its images were
+really pulled is told by events of the kubelet, which whoever may write events in the namespace can forge, so this
+version takes no start for a cold one: never True.
 
 Ignores: starts of pods that are gone, starts that have not ended, what the node lists as its images.
 """
@@ -34,6 +36,7 @@ HOW = (
     "clause, and none is taken for a cold one yet"
 )
 _REMEDY = "See where the seconds went with `kubectl vmodel timeline`"
+_NOT_BEFORE = "notBeforeSeconds"
 _PHASE = "phase."
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -112,4 +115,12 @@ def _read(clause: Clause, entry: Entry) -> Reading:
         return Reading(None, f"called a start of {seconds} seconds")
     if holds(clause, seconds):
         return Reading(None, "not known to be cold", ClauseReason.NOT_MEASURED)
-    return Reading(seconds, "cold or not, the start took too long")
+    least = next((one.value for one in entry.observations if one.name == _NOT_BEFORE), "")
+    certain = float(least) if _SECONDS.fullmatch(least) else 0.0
+    if certain > seconds or holds(clause, certain):
+        return Reading(
+            None,
+            f"between {shown(clause, min(certain, seconds))} and {shown(clause, seconds)}: the prober asked late",
+            ClauseReason.NOT_MEASURED,
+        )
+    return Reading(certain, "cold or not, the start took too long")

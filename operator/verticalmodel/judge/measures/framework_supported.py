@@ -36,7 +36,11 @@ _LEAST = {"pytorch": "1.10", "tensorflow": "2.5", "opset": ""}
 _OF_TENSORFLOW = ("tf2onnx",)
 """Producers of ONNX files that begin with a model of TensorFlow."""
 _REMEDY = "Export the model with a newer version of its framework, or serve it with one"
-_VERSION = re.compile(r"(\d{1,6})(?:\.(\d{1,6}))?(?:[^\d].*)?")
+_VERSION = re.compile(
+    r"(\d{1,6})(?:\.(\d{1,6}))?(?:\.(\d{1,6}))?([._-]?(?:a|b|c|rc|alpha|beta|pre|dev)[.-]?\d*)?(?:[^\d].*)?",
+    re.IGNORECASE,
+)
+"""Three numbers and the mark of a pre-release, as PEP 440 and semantic versioning write it."""
 _QUOTE_LIMIT = 60
 
 
@@ -53,11 +57,18 @@ def _read(entry: Entry, least: Mapping[str, str]) -> Reading:
     what, version, limit = _decisive(seen, least)
     found, needed = _parsed(version), _parsed(limit)
     if found is None or needed is None:
-        why = "no version of it" if needed is not None else "that shows nothing of TensorFlow or PyTorch"
+        why = "no version of it" if needed is not None else _unlimited(seen)
         told = shortened(seen.get("platform", ""), _QUOTE_LIMIT)
         return Reading(None, f"the server reports {what} on platform {told!r}: {why}", ClauseReason.NOT_MEASURED)
     told = f"{what} {shortened(version, _QUOTE_LIMIT)}, {limit} or later is needed"
     return Reading(1.0 if found >= needed else 0.0, told)
+
+
+def _unlimited(seen: Mapping[str, str]) -> str:
+    """Why nothing is asked of what a server reports."""
+    if seen.get("producer", "").lower() in _OF_TENSORFLOW:
+        return "the standard names no least operator set (parameters.opset of the clause)"
+    return "that shows nothing of TensorFlow or PyTorch"
 
 
 def _decisive(seen: Mapping[str, str], least: Mapping[str, str]) -> tuple[str, str, str]:
@@ -73,7 +84,13 @@ def _decisive(seen: Mapping[str, str], least: Mapping[str, str]) -> tuple[str, s
     return f"a file by {shortened(producer, _QUOTE_LIMIT)}" if producer else "a file of unknown origin", "", ""
 
 
-def _parsed(version: str) -> tuple[int, int] | None:
-    """Major and minor of a version (`1.10.2+cu113`); None where it is none."""
+def _parsed(version: str) -> tuple[int, int, int, bool] | None:
+    """Three numbers of a version (`1.10.2+cu113`) and whether it was released; None where it is none.
+
+    A pre-release (`1.10.0rc1`) comes before the version that it leads to.
+    """
     found = _VERSION.fullmatch(version)
-    return (int(found[1]), int(found[2] or 0)) if found else None
+    if found is None:
+        return None
+    major, minor, patch = (int(found[number] or 0) for number in (1, 2, 3))
+    return major, minor, patch, not found[4]

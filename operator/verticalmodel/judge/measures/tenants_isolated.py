@@ -1,8 +1,8 @@
 """Clause 31, tenants are isolated by JWT, own keys and fine-grained access (part I, section (2), item 2 (2)).
 
 Reads: the prober's `tenants-isolated` evidence for each pod of which anything runs (`pod/NAME`, bound to the pod's uid
-and its server): what became of an inference without a token, with a token by an unknown key, with an expired one, and
-with another tenant's.
+and its server): what became of an inference, and of the look at the metadata that it begins with, without a token, with
+a token by an unknown key, with an expired one, and with another tenant's.
 
 The value is the number of these that were answered, worked out again from the observations; an entry that claims
 another number speaks for nobody. One answer breaks the clause: it happened. Refusals count only if all four were tried
@@ -54,7 +54,7 @@ def _read(entry: Entry) -> Reading:
             None, f"the claimed value {entry.value} contradicts the observations, which give {len(answered)}"
         )
     if answered:
-        return Reading(float(len(answered)), f"an inference was answered {', '.join(answered)}")
+        return Reading(float(len(answered)), f"a request for the model was answered {', '.join(answered)}")
     open_questions = [
         f"{name}: {shortened(seen.get(name, 'not tried'), _QUOTE_LIMIT)}"
         for name in _WRONG
