@@ -70,7 +70,7 @@ def visit(watched: Watched, now: datetime, counts: Counter[str], draw: random.Ra
     todo, expected = agenda(model, watched.entries, now, watched.share), model.expected()
     looks = [look(key, expected[key], now) for key in sorted(todo.wanted)]
     counts["looks"] += len(looks)
-    news = worth_writing(model, looks, watched.entries, now, renewal=todo.renewal, tries={})
+    news = worth_writing(model, looks, watched.entries, now, renewal=todo.renewal, doubted={})
     if news:
         counts["writes"] += 1
         drafts = [one.draft(source="bench", load=0.0, lifetime=model.lifetimes[one.measure]) for one in news]

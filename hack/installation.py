@@ -70,7 +70,7 @@ def manifests(folders: tuple[str, ...], references: Mapping[str, str]) -> str:
 
 
 def install(kubeconfig: Path, references: Mapping[str, str]) -> None:
-    """Apply every stage and wait until operator and prober are available."""
+    """Apply every stage and wait until operator, prober and strangers are available."""
     for title, folders in STAGES:
         sys.stdout.write(f"install: {title}\n")
         sys.stdout.flush()
@@ -78,8 +78,12 @@ def install(kubeconfig: Path, references: Mapping[str, str]) -> None:
         kubectl(kubeconfig, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=stream)
         if folders == ("crds",):
             kubectl(kubeconfig, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
-    for name in ("verticalmodel-operator", "verticalmodel-prober"):
-        kubectl(kubeconfig, "rollout", "status", f"deployment/{name}", "-n", "verticalmodel-system", "--timeout=120s")
+    for workload, namespace in (
+        ("deployment/verticalmodel-operator", "verticalmodel-system"),
+        ("deployment/verticalmodel-prober", "verticalmodel-system"),
+        ("daemonset/verticalmodel-stranger", "verticalmodel-stranger"),
+    ):
+        kubectl(kubeconfig, "rollout", "status", workload, "-n", namespace, "--timeout=120s")
 
 
 def main() -> int:

@@ -264,7 +264,8 @@ REPORTS = ("operating-system-supported", "framework-supported", "tenants-isolate
 
 
 def instances(found: Evidence) -> set[tuple[str, str]]:
-    return {(entry.measure, entry.instance) for entry in found.spec.entries}
+    """What was looked at, but for what strangers would try: there are none here, which is noted after a while."""
+    return {(one.measure, one.instance) for one in found.spec.entries if one.measure != "scenarios-isolated"}
 
 
 def all_of(*pods: str) -> set[tuple[str, str]]:

@@ -103,7 +103,7 @@ def pods(cluster: Cluster, namespace: str) -> dict[str, Any]:
 
 
 def instances_of(pod: str) -> set[str]:
-    looks = {f"pod/{pod}:8443", f"pod/{pod}/guard", f"pod/{pod}/server"}
+    looks = {f"pod/{pod}:8443", f"pod/{pod}/guard", f"pod/{pod}/server", f"pod/{pod}/near", f"pod/{pod}/far"}
     return looks | {f"{measure} pod/{pod}" for measure in OF_A_POD}
 
 
@@ -194,23 +194,48 @@ def test_a_start_is_timed_and_shown_phase_by_phase(cluster: Cluster, served: str
     assert "1 of 1 starts were timed" in clause["message"]
 
 
-def test_who_asks_has_it_measured_and_judged_now(cluster: Cluster, served: str) -> None:
-    cluster.await_condition(served, MODEL, "TransportEncrypted", "True")
-    command = [sys.executable, "-m", "verticalmodel.cli", "measure", MODEL, "-n", served, "-o", "json"]
+def ask(cluster: Cluster, namespace: str, *clauses: str) -> tuple[int, dict[str, Any]]:
+    """Exit status and answer of `vmodel measure`."""
+    command = [sys.executable, "-m", "verticalmodel.cli", "measure", MODEL, "-n", namespace, "-o", "json"]
+    chosen = [word for clause in clauses for word in ("--clause", clause)]
     environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
+    said = subprocess.run([*command, *chosen], capture_output=True, text=True, check=False, env=environment)
+    return said.returncode, json.loads(said.stdout)
 
-    def ask(*clauses: str) -> tuple[int, dict[str, Any]]:
-        chosen = [word for clause in clauses for word in ("--clause", clause)]
-        said = subprocess.run([*command, *chosen], capture_output=True, text=True, check=False, env=environment)
-        return said.returncode, json.loads(said.stdout)
 
+def test_a_stranger_gets_at_nothing_of_a_model_until_it_lets_everybody_in(cluster: Cluster, served: str) -> None:
+    held = cluster.await_condition(served, MODEL, "ScenariosIsolated", "True")
+    assert held["reason"] == "Measured"
+    near = next(entry for name, entry in recorded(cluster, served).items() if name.endswith("/near"))
+    assert seen(near)["from"] == next(iter(pods(cluster, served).values()))["spec"]["nodeName"]
+    assert {name: seen(near)[name] for name in ("control.identity", "api.secrets", "target.after")} == {
+        "control.identity": "answered 201",
+        "api.secrets": "refused 403",
+        "target.after": "connected",
+    }
+
+    cluster.change_model(served, MODEL, {"access": {"namespaceSelector": {}}})
+    status, told = ask(cluster, served, "34")
+    assert (status, told["clauses"][0]["verdict"], told["clauses"][0]["value"]) == (3, "False", 2.0), told["clauses"]
+    assert "got at net.8443, net.service" in told["clauses"][0]["message"]
+
+    # Nobody has to ask: where somebody got through, the prober looks again and again.
+    cluster.change_model(served, MODEL, {"access": None})
+    cluster.await_condition(served, MODEL, "ScenariosIsolated", "True")
+
+
+def test_who_asks_has_it_measured_and_judged_now(cluster: Cluster, served: str) -> None:
+    for kind in ("TransportEncrypted", "SandboxEnforced"):
+        cluster.await_condition(served, MODEL, kind, "True")
     before = datetime.now(UTC)
-    status, told = ask("13", "SandboxEnforced")
-    assert (status, [one["verdict"] for one in told["clauses"]]) == (0, ["True", "True"]), told
+    status, told = ask(cluster, served, "13", "SandboxEnforced")
+    assert (status, [one["verdict"] for one in told["clauses"]]) == (0, ["True", "True"]), [
+        one["message"] for one in told["clauses"]
+    ]
     # A whole lifetime from now on, though half of the last one was not over.
     for one in told["clauses"]:
         assert datetime.fromisoformat(one["validUntil"]) >= before + timedelta(seconds=599)
-    status, told = ask("31")
+    status, told = ask(cluster, served, "31")
     assert (status, [one["verdict"] for one in told["clauses"]]) == (3, ["False"])
 
 

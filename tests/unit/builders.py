@@ -31,6 +31,7 @@ EDITION = editions.load(names.DEFAULT_STANDARD)
 
 TRANSPORT, SANDBOX, CANARY = "transport-encrypted", "sandbox-enforced", "canary-answer"
 OPERATING_SYSTEM, FRAMEWORK, TENANTS = "operating-system-supported", "framework-supported", "tenants-isolated"
+ISOLATION = "scenarios-isolated"
 
 Draft = dict[str, Any]
 
@@ -203,6 +204,32 @@ def tenants_draft(owner: ObservedPod, *, value: float = 0.0, **seen: str) -> Dra
     return draft(TENANTS, f"pod/{owner.name}", {**refused, **about(owner), **seen}, **figures)
 
 
+STRANGER_REFUSED = {
+    "net.8443": "refused",
+    "net.8444": "refused",
+    "net.service": "refused",
+    "api.secrets": "refused 403",
+    "api.persistentvolumeclaims": "refused 403",
+    "api.log": "refused 403",
+    "control.before": "connected",
+    "control.after": "connected",
+    "control.identity": "answered 201",
+    "control.gapSeconds": "0.031",
+    "target.before": "connected",
+    "target.after": "connected",
+}
+
+
+def stranger_drafts(owner: ObservedPod, *, value: float = 0.0, **seen: str) -> tuple[Draft, ...]:
+    """What strangers on the pod's node and on another were refused; keywords change observations (`net_8443`)."""
+    told = {name.replace("_", "."): text for name, text in seen.items()}
+    figures = {"value": value, "unit": "crossings", "binding": {"podUid": owner.uid}}
+    return tuple(
+        draft(ISOLATION, f"pod/{owner.name}/{where}", {**STRANGER_REFUSED, "from": node, **told}, **figures)
+        for where, node in (("near", owner.node), ("far", f"not-{owner.node}"))
+    )
+
+
 def canary_draft(owner: ObservedPod, answer: str = "good", **changes: Any) -> Draft:
     """A canary's answer from a pod."""
     good = {"value": 0.02, "unit": "s", "binding": {"podUid": owner.uid}}
@@ -293,5 +320,6 @@ def good_world(**changes: Any) -> World:
         *endpoint_drafts(world.pods, world.service),
         *container_drafts(world.pods),
         *(made(one) for made in (canary_draft, system_draft, framework_draft, tenants_draft) for one in world.pods),
+        *(look for one in world.pods for look in stranger_drafts(one)),
     )
     return world if world.drafts else replace(world, drafts=looks)

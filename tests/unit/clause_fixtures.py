@@ -14,6 +14,7 @@ from typing import Any
 from unit.builders import CANARY, NOW, SANDBOX, TRANSPORT, World, container, sandbox_draft
 from unit.fixture_changes import Change, Fixtures, at, passing_for, unknown_for
 from unit.pod_clause_fixtures import POD_FIXTURES
+from unit.stranger_clause_fixtures import STRANGER_FIXTURES
 from verticalmodel.api import names
 from verticalmodel.api.conditions import ClauseReason
 from verticalmodel.facts import ObservedContainer
@@ -291,5 +292,10 @@ SANDBOX_FIXTURES = Fixtures(
     },
 )
 
-FIXTURES: Mapping[int, Fixtures] = {13: TRANSPORT_FIXTURES, 30: SANDBOX_FIXTURES, **POD_FIXTURES}
+FIXTURES: Mapping[int, Fixtures] = {
+    13: TRANSPORT_FIXTURES,
+    30: SANDBOX_FIXTURES,
+    34: STRANGER_FIXTURES,
+    **POD_FIXTURES,
+}
 """By number of the clause."""

@@ -16,7 +16,7 @@ from verticalmodel.cli.request import Progress, UnknownClauseError, exit_status,
 from verticalmodel.cli.status_report import report
 from verticalmodel.judge.request import measured_since
 
-AT_WILL = [5, 6, 13, 30, 31]
+AT_WILL = [5, 6, 13, 30, 31, 34]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ NEW, DOUBTFUL = (30, "Unknown", "NotMeasured"), (6, "Unknown", "ProbeFailed")
     [
         (judged(GOOD, BAD), Progress(answered=True, open=())),
         (judged(GOOD, NEW), Progress(answered=True, open=(30,))),
-        (judged(GOOD, DOUBTFUL), Progress(answered=True, open=())),
+        (judged(GOOD, DOUBTFUL), Progress(answered=True, open=(6,))),
         (judged(GOOD, since=NOW - timedelta(seconds=1)), Progress(answered=False, open=())),
         (judged(GOOD, since=None), Progress(answered=False, open=())),
         (judged(GOOD, generation=0), Progress(answered=False, open=())),

@@ -28,6 +28,7 @@ from unit.builders import (
     pod,
     sandbox_draft,
     standard,
+    stranger_drafts,
     system_draft,
     tenants_draft,
 )
@@ -325,6 +326,7 @@ def test_a_further_bad_instance_never_improves_a_verdict(world: World, number: i
             system_draft(further, operatingSystem="plan9"),
             framework_draft(further, producerVersion="1.9"),
             tenants_draft(further, value=1, noToken="answered"),
+            *stranger_drafts(further, value=1, net_8443="connected"),
         ]
     after = measured(replace(world, pods=(*world.pods, further), others=(*world.others, evidence(looks))))[number]
     assert RANK[after.status] <= RANK[before.status]

@@ -342,7 +342,7 @@ def test_a_published_expiry_is_never_later_than_its_evidence(
 
 
 def test_the_whole_way_from_a_good_world_to_its_status() -> None:
-    """Judge, sum up, merge: what `kubectl get vmodel` shows of a model with five measured clauses."""
+    """Judge, sum up, merge: what `kubectl get vmodel` shows of a model with six clauses that hold."""
     observed = good_world().observed()
     verdicts = judge(observed)
     rollups = (ready(observed, DIGEST), *compliance(verdicts))
@@ -353,5 +353,5 @@ def test_the_whole_way_from_a_good_world_to_its_status() -> None:
         ("NoKnownBreach", "True"),
     ]
     assert len(status.conditions) == 3 + len(EDITION.clauses)
-    assert (status.met, status.valid_until) == ("5/34", NOW + seconds(540))
+    assert (status.met, status.valid_until) == ("6/34", NOW + seconds(540))
     assert VerticalModelStatus.model_validate(status.wire()) == status

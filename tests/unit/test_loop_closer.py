@@ -32,6 +32,7 @@ from unit.builders import (
     pod,
     sandbox_draft,
     service,
+    stranger_drafts,
     system_draft,
     tenants_draft,
     transport_draft,
@@ -102,6 +103,7 @@ def dressed(made: Children, *, pod_pids_limit: str = "1024") -> World:
     ]
     drafts += [draft(one) for one in pods for draft in (canary_draft, system_draft, framework_draft)]
     drafts += [_ways_in(one, made["ConfigMap"]) for one in pods]
+    drafts += [look for one in pods for look in _strangers(one, made)]
     endpoint = made.get("Service")
     if endpoint is not None:
         drafts.append(_handshakes(f"service/{endpoint['metadata']['name']}:443", {"serviceUid": SERVICE_UID}, tls))
@@ -163,6 +165,25 @@ def _handshakes(instance: str, binding: Mapping[str, str], tls: tuple[float, flo
     if highest < 1.3:
         seen |= dict.fromkeys(("tls13", "control_before", "control_after"), "inconclusive alert protocol_version")
     return transport_draft(instance, binding, value=min(old.values(), default=1.3), **seen)
+
+
+def _strangers(owner: ObservedPod, made: Children) -> tuple[Draft, ...]:
+    """What honest strangers come back with where the cluster enforces the rendered NetworkPolicy, or none is there."""
+    policy = made.get("NetworkPolicy", {"spec": {"podSelector": {"matchLabels": {"no": "pod"}}}})["spec"]
+    labels = made["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    selected = policy["podSelector"]["matchLabels"].items() <= labels.items()
+    rules = policy.get("ingress", []) if selected else [{}]
+    is_open = {port: any(_lets_in(rule, port) for rule in rules) for port in (names.GUARD_PORT, names.DRAIN_PORT)}
+    through = {f"net_{port}": "connected" for port, found in is_open.items() if found}
+    through |= {"net_service": "connected"} if is_open[names.GUARD_PORT] and "Service" in made else {}
+    return stranger_drafts(owner, value=len(through), **through)
+
+
+def _lets_in(rule: Mapping[str, Any], port: int) -> bool:
+    """Whether a rule of a NetworkPolicy lets pods of the stranger's namespace connect to a port."""
+    if rule.get("ports") and port not in [one["port"] for one in rule["ports"]]:
+        return False
+    return not rule.get("from") or {"namespaceSelector": {}} in rule["from"]
 
 
 def _ways_in(owner: ObservedPod, config: Mapping[str, Any]) -> Draft:
@@ -250,6 +271,22 @@ MUTATIONS: dict[str, tuple[int, str, Mutation]] = {
     "the pod shares the host's IPC": (30, "False", _sets("hostIPC")),
     "the containers share their processes": (30, "False", _sets("shareProcessNamespace")),
     "a container without limits is added": (30, "False", _adds_a_container),
+    "the NetworkPolicy is not rendered": (34, "False", lambda made: made.pop("NetworkPolicy")),
+    "the NetworkPolicy selects no pod of the model": (
+        34,
+        "False",
+        lambda made: made["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"].update(app="another"),
+    ),
+    "the NetworkPolicy lets every namespace in": (
+        34,
+        "False",
+        lambda made: made["NetworkPolicy"]["spec"]["ingress"][0]["from"].append({"namespaceSelector": {}}),
+    ),
+    "the NetworkPolicy lets anybody in": (
+        34,
+        "False",
+        lambda made: made["NetworkPolicy"]["spec"]["ingress"].append({}),
+    ),
     "the guard asks for no token": (31, "False", _guard(lambda chain: _http(chain).pop(0))),
 }
 

@@ -12,10 +12,12 @@ import pytest
 from verticalmodel import evidence
 from verticalmodel.api.evidence import Binding, Entry
 from verticalmodel.probe.agenda import PERSISTENT, REFRESH, agenda, doubtful, gone, wait_seconds, worth_writing
+from verticalmodel.probe.doubts import retry_seconds
 from verticalmodel.probe.measurement import (
     CANARY,
     CONTAINER,
     FRAMEWORK,
+    ISOLATION,
     MEASURES,
     OPERATING_SYSTEM,
     SANDBOX,
@@ -26,7 +28,6 @@ from verticalmodel.probe.measurement import (
     gist,
     key_of,
 )
-from verticalmodel.probe.rounds import retry_seconds
 from verticalmodel.probe.world import Container, Model, Pod, Service
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -47,6 +48,8 @@ GOOD = {
     SYSTEM: {"operatingSystem": "linux", "node": "n"},
     (FRAMEWORK, "pod/a"): {"platform": "onnx_onnxv1", "container": "s" * 12},
     (TENANTS, "pod/a"): {"noToken": "refused 401", "container": "s" * 12},
+    (ISOLATION, "pod/a/near"): {"net.8443": "refused", "from": "n"},
+    (ISOLATION, "pod/a/far"): {"net.8443": "refused", "from": "o"},
 }
 
 
@@ -160,7 +163,7 @@ def test_what_was_seen_of_a_container_is_made_anew_once_it_has_restarted_and_its
     started_again = (Container("guard", "x" * 64, running=True), Container("server", "y" * 64, running=True))
 
     wanted = agenda(model(pod(containers=started_again)), everything(), NOW, SHARE).wanted
-    assert wanted == frozenset(GOOD) - {SYSTEM}
+    assert wanted == {key for key in GOOD if key[0] not in (OPERATING_SYSTEM, ISOLATION)}
 
 
 def test_a_look_at_the_service_lapses_with_the_last_pod_that_was_behind_it() -> None:
@@ -195,7 +198,7 @@ def test_where_nothing_exists_there_is_nothing_to_wait_for() -> None:
 
 
 def written(*looks: Measurement, entries: dict[Key, Entry], world: Model | None = None, **how: Any) -> list[Key]:
-    arguments = {"renewal": False, "tries": {}, **how}
+    arguments = {"renewal": False, "doubted": {}, **how}
     return [one.key for one in worth_writing(world or model(), looks, entries, NOW, **arguments)]
 
 
@@ -230,28 +233,28 @@ def test_a_canary_that_names_another_fault_each_time_is_written_once() -> None:
 
 def test_an_inconclusive_look_takes_nothing_back_that_still_holds() -> None:
     blind = look(ENDPOINT, value=None)
-    tries = {ENDPOINT: PERSISTENT}
+    doubted = {ENDPOINT: PERSISTENT}
 
-    assert written(blind, entries=everything(), tries=tries) == []
-    assert written(blind, entries=everything(), tries=tries, renewal=True) == []
+    assert written(blind, entries=everything(), doubted=doubted) == []
+    assert written(blind, entries=everything(), doubted=doubted, renewal=True) == []
 
 
 def test_an_inconclusive_look_is_written_where_nothing_holds_and_it_persists() -> None:
     blind = look(ENDPOINT, value=None)
 
-    assert written(blind, entries={}, tries={ENDPOINT: PERSISTENT - 1}) == []
-    assert written(blind, entries={}, tries={ENDPOINT: PERSISTENT}) == [ENDPOINT]
-    assert written(blind, entries=everything(age=LIFETIME), tries={ENDPOINT: PERSISTENT}) == [ENDPOINT]
+    assert written(blind, entries={}, doubted={ENDPOINT: PERSISTENT - 1}) == []
+    assert written(blind, entries={}, doubted={ENDPOINT: PERSISTENT}) == [ENDPOINT]
+    assert written(blind, entries=everything(age=LIFETIME), doubted={ENDPOINT: PERSISTENT}) == [ENDPOINT]
 
 
 def test_an_inconclusive_entry_is_not_repeated_before_its_renewal_and_gives_way_to_a_finding() -> None:
     entries = recorded(look(ENDPOINT, value=None, age=10))
-    tries = {ENDPOINT: 99}
+    doubted = {ENDPOINT: 99.0}
     otherwise = look(ENDPOINT, value=None, observations={**GOOD[ENDPOINT], "tls1.3": "inconclusive reset"})
 
-    assert written(otherwise, entries=entries, tries=tries) == []
-    assert written(otherwise, entries=entries, tries=tries, renewal=True) == [ENDPOINT]
-    assert written(look(ENDPOINT), entries=entries, tries=tries) == [ENDPOINT]
+    assert written(otherwise, entries=entries, doubted=doubted) == []
+    assert written(otherwise, entries=entries, doubted=doubted, renewal=True) == [ENDPOINT]
+    assert written(look(ENDPOINT), entries=entries, doubted=doubted) == [ENDPOINT]
 
 
 def test_a_certificate_that_no_longer_verifies_ends_what_was_known_at_once() -> None:

@@ -180,7 +180,18 @@ def changed(**changes: Any) -> Pod:
 @pytest.mark.parametrize(
     ("pod", "expected"),
     [
-        (POD, {"pod/m-0:8443", "pod/m-0/guard", "pod/m-0/server", "pod/m-0", "service/m:443"}),
+        (
+            POD,
+            {
+                "pod/m-0:8443",
+                "pod/m-0/guard",
+                "pod/m-0/server",
+                "pod/m-0/near",
+                "pod/m-0/far",
+                "pod/m-0",
+                "service/m:443",
+            },
+        ),
         (changed(conditions=[]), {"pod/m-0:8443", "pod/m-0/guard", "pod/m-0/server", "pod/m-0"}),
         (changed(containerStatuses=[]), {"pod/m-0:8443", "pod/m-0/guard", "pod/m-0", "service/m:443"}),
         (changed(initContainerStatuses=[]), {"pod/m-0/server", "pod/m-0", "service/m:443"}),
@@ -205,6 +216,8 @@ def test_each_expectation_names_the_container_that_it_is_about() -> None:
         ("canary-answer", "pod/m-0"): Expected(binding, SERVER[:12]),
         ("framework-supported", "pod/m-0"): Expected(binding, SERVER[:12]),
         ("tenants-isolated", "pod/m-0"): Expected(binding, SERVER[:12]),
+        ("scenarios-isolated", "pod/m-0/near"): Expected(binding),
+        ("scenarios-isolated", "pod/m-0/far"): Expected(binding),
     }
 
 

@@ -91,21 +91,24 @@ def test_every_account_and_namespace_has_the_name_that_the_code_uses() -> None:
         for document in documents("rbac")
         if document["kind"] == "ServiceAccount"
     }
-    assert accounts == {(names.SYSTEM_NAMESPACE, name) for name in (names.ACCOUNT_OPERATOR, names.ACCOUNT_PROBER)}
+    ours = {(names.SYSTEM_NAMESPACE, name) for name in (names.ACCOUNT_OPERATOR, names.ACCOUNT_PROBER)}
+    assert accounts == {*ours, (names.STRANGER_NAMESPACE, names.STRANGER_NAMESPACE)}
     subjects = {
         (document["roleRef"]["name"], subject["namespace"], subject["name"])
         for document in documents("rbac")
         if document["kind"].endswith("Binding")
         for subject in document["subjects"]
     }
-    assert subjects == {(name, namespace, name) for namespace, name in accounts}
+    assert subjects == {(name, namespace, name) for namespace, name in ours}, "the stranger has no right at all"
 
 
-def test_the_system_namespace_enforces_restricted_pods() -> None:
-    (namespace,) = [document for document in documents("rbac") if document["kind"] == "Namespace"]
-    labels = namespace["metadata"]["labels"]
-    assert namespace["metadata"]["name"] == names.SYSTEM_NAMESPACE
-    assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "audit", "warn")} == {"restricted"}
+def test_our_namespaces_enforce_restricted_pods() -> None:
+    found = {
+        one["metadata"]["name"]: one["metadata"]["labels"] for one in documents("rbac") if one["kind"] == "Namespace"
+    }
+    assert list(found) == [names.SYSTEM_NAMESPACE, names.STRANGER_NAMESPACE]
+    for labels in found.values():
+        assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "audit", "warn")} == {"restricted"}
 
 
 def test_the_namespace_is_applied_before_what_lives_in_it() -> None:

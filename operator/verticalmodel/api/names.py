@@ -56,6 +56,9 @@ GUARD_PORT = 8443
 DRAIN_PORT = 8444
 """Where the kubelet tells the guard that the pod is ending; open to nobody else."""
 SERVICE_PORT = 443
+STRANGER_NAMESPACE = "verticalmodel-stranger"
+"""Of pods without any grant, one on each node: what they reach, anybody reaches (clause 34)."""
+STRANGER_PORT = 8091
 CONTAINER_GUARD = "guard"
 CONTAINER_SERVER = "server"
 CONTAINER_UNSEAL = "unseal"

@@ -21,8 +21,9 @@ from verticalmodel.cli.request import UnknownClauseError, exit_status, progress,
 from verticalmodel.cli.status_report import as_json, as_text, only, report
 
 _LOOK_SECONDS = 0.5
-# A new pod is measured within seconds; what stays open for longer, no look of today's can settle.
-_SETTLED_SECONDS = 10.0
+# A new pod is measured within seconds, its cgroups once its container has run for ten; what stays open for longer, no
+# look of today's can settle.
+_SETTLED_SECONDS = 15.0
 
 
 @click.command()

@@ -15,7 +15,8 @@ from verticalmodel.judge.measures import AT_WILL
 
 __all__ = ["Progress", "UnknownClauseError", "exit_status", "progress", "still_to_come", "wanted"]
 
-_OPEN = (ClauseReason.NOT_MEASURED, ClauseReason.EVIDENCE_EXPIRED)
+_OPEN = (ClauseReason.NOT_MEASURED, ClauseReason.EVIDENCE_EXPIRED, ClauseReason.PROBE_FAILED)
+"""What the next look may settle."""
 
 
 class UnknownClauseError(ValueError):
@@ -29,7 +30,7 @@ class Progress:
     answered: bool
     """The operator has judged, by looks that are all newer than the request, the present spec."""
     open: tuple[int, ...]
-    """Clauses of which something was not measured yet."""
+    """Clauses of which something was not measured yet, or not to any conclusion."""
 
 
 def wanted(standard: OperatingStandard, chosen: Sequence[str]) -> tuple[Clause, ...]:

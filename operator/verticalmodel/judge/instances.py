@@ -6,7 +6,7 @@ Unknown, none at all is Unknown; the worst counts, never the best and never the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -100,20 +100,29 @@ def of_each_pod(  # noqa: PLR0913 - what differs from measure to measure, named
 
     `of_server`: an entry speaks for the server container that runs now, and for no other.
     """
-    expected = (
-        (
-            Instance(
-                f"pod/{pod.name}",
-                pod_uid=pod.uid,
-                container_id=container_id(pod, names.CONTAINER_SERVER) if of_server else None,
-            ),
-            reader_of(pod),
-        )
-        for pod in observed.pods
-        if runs(pod)
-    )
-    looks = examine(clause, observed, measurers, expected)
-    if not any(runs(pod) and pod.owned for pod in observed.pods):
+
+    def instances(pod: ObservedPod) -> Iterator[tuple[Instance, Reader]]:
+        server = container_id(pod, names.CONTAINER_SERVER) if of_server else None
+        yield Instance(f"pod/{pod.name}", pod_uid=pod.uid, container_id=server), reader_of(pod)
+
+    return of_pods(clause, observed, measurers, instances, remedy=remedy)
+
+
+def of_pods(
+    clause: Clause,
+    observed: Observed,
+    measurers: frozenset[str],
+    instances: Callable[[ObservedPod], Iterable[tuple[Instance, Reader]]],
+    *,
+    remedy: str,
+) -> Verdict:
+    """The clause's verdict over the `instances` of each pod of which anything runs, ready or not.
+
+    Strangers' pods under the model's label can break it; without a pod of the model's own they cannot make it hold.
+    """
+    running = [pod for pod in observed.pods if runs(pod)]
+    looks = examine(clause, observed, measurers, (one for pod in running for one in instances(pod)))
+    if not any(pod.owned for pod in running):
         looks = tuple(look for look in looks if look.status == "False")
     return combine(clause, looks, nothing="No pod of the model runs, so there is nothing to measure", remedy=remedy)
 

@@ -18,6 +18,7 @@ from verticalmodel.kube.kubeconfig import ConfigError, from_kubeconfig, in_clust
 from verticalmodel.kube.logs import configure
 from verticalmodel.kube.resources import Key
 from verticalmodel.probe.cluster import Cluster
+from verticalmodel.probe.isolation import Control
 from verticalmodel.probe.kubelet import Kubelets
 from verticalmodel.probe.metrics import Metrics
 from verticalmodel.probe.record import Recorder
@@ -44,7 +45,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         rounds = Rounds(schedule, Recorder(api, settings.source, metrics), metrics, settings.canary_interval)
         cluster = Cluster(api, settings, rounds.touch, rounds.lost)
         kubelets = Kubelets(access, ca=settings.kubelet_ca, interval=settings.node_interval, metrics=metrics)
-        survey = Survey(cluster, kubelets, metrics, at_once=settings.targets_at_once)
+        control = Control(settings.pod_ip, settings.health_port)
+        survey = Survey(cluster, kubelets, metrics, at_once=settings.targets_at_once, control=control)
         async with serve_health(
             settings.health_port,
             live={"rounds": not_silent("the round", lambda: rounds.silent_seconds, _HUNG_SECONDS)},

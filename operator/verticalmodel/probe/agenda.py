@@ -17,8 +17,8 @@ REFRESH = (0.5, 0.7)
 are at most one per half a lifetime, and what remains is time to try again."""
 _TOGETHER = 0.25
 """When one entry is due, those older than this share go with it, so that all of a model's are written at one time."""
-PERSISTENT = 5
-"""An inconclusive look is written after so many in a row, half a minute: a pod's first seconds are no finding."""
+PERSISTENT = 25.0
+"""Looks that say nothing are written after so many seconds of nothing else: a pod's first ones are no finding."""
 
 
 _AHEAD = timedelta(seconds=5)
@@ -96,12 +96,12 @@ def worth_writing(  # noqa: PLR0913  one decision, and everything it depends on
     now: datetime,
     *,
     renewal: bool,
-    tries: Mapping[Key, int],
+    doubted: Mapping[Key, float],
 ) -> tuple[Measurement, ...]:
     """The looks that become entries: news at once, what is known only at its renewal.
 
     An inconclusive look takes nothing back: evidence that was measured holds until it expires, unless the subject
-    itself unsettled it. It is written where nothing holds and that many `tries` in a row ended so.
+    itself unsettled it. It is written where nothing holds and looks have said nothing for long (`doubted`: seconds).
     """
     expected = model.expected()
     chosen = []
@@ -116,7 +116,7 @@ def worth_writing(  # noqa: PLR0913  one decision, and everything it depends on
         elif entry is not None:
             write = renewal and entry.outcome == "Inconclusive"
         else:
-            write = tries.get(look.key, 0) >= PERSISTENT
+            write = doubted.get(look.key, 0.0) >= PERSISTENT
         if write:
             chosen.append(look)
     return tuple(sorted(chosen, key=lambda look: look.key))

@@ -26,11 +26,19 @@ from verticalmodel.kube.resources import (
     Key,
 )
 from verticalmodel.probe.measurement import MEASURES
-from verticalmodel.probe.projection import lifetimes_from, node_from, pod_from, service_from, speaks_from, wish_from
+from verticalmodel.probe.projection import (
+    lifetimes_from,
+    node_from,
+    pod_from,
+    service_from,
+    speaks_from,
+    stranger_from,
+    wish_from,
+)
 from verticalmodel.probe.settings import Settings
 from verticalmodel.probe.starts import Starts
 from verticalmodel.probe.trust import Trust, trusted
-from verticalmodel.probe.world import Model, Node, Pod, Service, Speaks, Wish
+from verticalmodel.probe.world import Model, Node, Pod, Service, Speaks, Stranger, Wish
 
 __all__ = ["Cluster", "Kept"]
 
@@ -91,6 +99,14 @@ class Cluster:
             labels=labelled,
             on_change=lambda key, *_: touch(key),
         )
+        # A change of theirs wakes nobody: what has no stranger yet is tried again anyway.
+        self.strangers: Informer[Stranger] = Informer(
+            api,
+            PODS,
+            stranger_from,
+            namespace=names.STRANGER_NAMESPACE,
+            labels={names.LABEL_NAME: names.STRANGER_NAMESPACE},
+        )
         self.nodes: Informer[Node] = Informer(api, NODES, node_from)
         self.standards: Informer[dict[str, float]] = Informer(
             api, OPERATING_STANDARDS, lifetimes_from, on_change=lambda key, *_: self._touch_all("standard", key.name)
@@ -123,6 +139,7 @@ class Cluster:
             self.wishes,
             self.pods,
             self.services,
+            self.strangers,
             self.nodes,
             self.standards,
             self.runtimes,
@@ -165,6 +182,7 @@ class Cluster:
             speaks=self.runtimes.get(Key("", wish.runtime)) or Speaks(),
             asked_at=wish.asked_at,
             begun=self.starts.seen(),
+            strangers={one.node: one for one in self.strangers.values.values()},
         )
 
     def nodes_of(self, model: Model) -> tuple[Node, ...]:

@@ -13,6 +13,7 @@ __all__ = [
     "CANARY",
     "CONTAINER",
     "FRAMEWORK",
+    "ISOLATION",
     "MEASURES",
     "OPERATING_SYSTEM",
     "SANDBOX",
@@ -31,8 +32,9 @@ CANARY = "canary-answer"
 OPERATING_SYSTEM = "operating-system-supported"
 FRAMEWORK = "framework-supported"
 TENANTS = "tenants-isolated"
+ISOLATION = "scenarios-isolated"
 START = "cold-start"
-MEASURES = (TRANSPORT, SANDBOX, CANARY, OPERATING_SYSTEM, FRAMEWORK, TENANTS, START)
+MEASURES = (TRANSPORT, SANDBOX, CANARY, OPERATING_SYSTEM, FRAMEWORK, TENANTS, ISOLATION, START)
 CONTAINER = "container"
 """Observation that names the container a look was about, in short form: a restarted one needs a new look."""
 
@@ -40,7 +42,9 @@ Key = tuple[str, str]
 """(measure, instance): what tells entries of one Evidence object apart."""
 
 # Figures that differ at every look without meaning anything: they alone are no reason to write.
-_VOLATILE = frozenset({"control.gapSeconds", "memoryWorkingSetBytes", "processes", "sampleAgeSeconds"})
+_VOLATILE = frozenset(
+    {"control.gapSeconds", "from", "memoryWorkingSetBytes", "processes", "sampleAgeSeconds", "stranger"}
+)
 _TEXT_LIMIT = 512
 
 

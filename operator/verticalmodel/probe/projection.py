@@ -13,7 +13,7 @@ from typing import Any
 
 from verticalmodel.api import names
 from verticalmodel.probe.measurement import MEASURES
-from verticalmodel.probe.world import Container, Node, Pod, Service, Speaks, Wish
+from verticalmodel.probe.world import Container, Node, Pod, Service, Speaks, Stranger, Wish
 
 __all__ = [
     "lifetimes_from",
@@ -21,6 +21,7 @@ __all__ = [
     "pod_from",
     "service_from",
     "speaks_from",
+    "stranger_from",
     "wish_from",
 ]
 
@@ -61,7 +62,25 @@ def pod_from(raw: Mapping[str, Any]) -> Pod | None:
         created_at=_moment(meta.get("creationTimestamp")),
         template_digest=_digest((meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_DIGEST) or ""),
         milestones=_milestones(status),
+        ports=_ports(spec),
     )
+
+
+def _ports(spec: Mapping[str, Any]) -> tuple[int, ...]:
+    beside = (one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always")
+    declared = {
+        port["containerPort"]
+        for one in (*spec.get("containers", ()), *beside)
+        for port in one.get("ports") or ()
+        if port.get("protocol", "TCP") == "TCP"
+    }
+    return tuple(sorted(declared))
+
+
+def stranger_from(raw: Mapping[str, Any]) -> Stranger | None:
+    """A Pod object of the stranger's namespace; None for one that is not Ready or has no address."""
+    pod = pod_from(raw)
+    return Stranger(pod.uid, pod.node, pod.ip) if pod is not None and pod.ready and pod.ip else None
 
 
 def _digest(text: str) -> str:

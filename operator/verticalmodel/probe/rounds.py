@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +20,8 @@ from verticalmodel.kube.errors import ApiError
 from verticalmodel.kube.resources import Key
 from verticalmodel.probe.agenda import REFRESH, agenda, doubtful, gone, wait_seconds, worth_writing
 from verticalmodel.probe.cluster import Cluster
-from verticalmodel.probe.measurement import CANARY, Measurement
+from verticalmodel.probe.doubts import Doubts
+from verticalmodel.probe.measurement import CANARY, ISOLATION, Measurement
 from verticalmodel.probe.measurement import Key as Instance
 from verticalmodel.probe.metrics import Metrics
 from verticalmodel.probe.record import Record, Recorder
@@ -29,13 +29,13 @@ from verticalmodel.probe.schedule import Schedule
 from verticalmodel.probe.survey import Survey
 from verticalmodel.probe.world import Model
 
-__all__ = ["Rounds", "retry_seconds"]
+__all__ = ["Rounds"]
 
 _log = structlog.get_logger(__name__)
 _FAILURES = Backoff(base=1.0, cap=60.0, floor=0.5)
 _BEAT_SECONDS = 5.0
 _SECOND_ASKING = 0.5
-_RETRY_FIRST, _RETRY_MOST = 2.0, 60.0
+_CRASHED_SECONDS = 60.0
 # Chance keeps the subject from knowing the hour, so it is the operating system's.
 _random = random.SystemRandom()
 
@@ -50,8 +50,9 @@ class _Turns:
     """Share of the lifetime at which evidence is renewed."""
     next_canary: float = 0.0
     turn: int = 0
-    tries: dict[Instance, int] = field(default_factory=dict)
-    """Looks in a row that said nothing, by instance."""
+    doubts: Doubts = field(default_factory=Doubts)
+    asked_at: datetime | None = None
+    """The last request to measure that was seen."""
     failures: int = 0
 
 
@@ -119,7 +120,7 @@ class Rounds:
             _log.warning("pass failed", model=str(key), failures=turns.failures, error=str(error))
         except Exception:  # noqa: BLE001  one model's defect must not stop the others; it is counted, told, tried again
             turns.failures += 1
-            wait = max(_FAILURES.delay(turns.failures), _RETRY_MOST)
+            wait = max(_FAILURES.delay(turns.failures), _CRASHED_SECONDS)
             self._metrics.passes.labels("crashed").inc()
             _log.exception("pass crashed", model=str(key), failures=turns.failures)
         self._schedule.finish(key, time.monotonic(), wait)
@@ -130,16 +131,19 @@ class Rounds:
         record = turns.record
         await record.refresh(model, cluster.kept(model))
         todo = agenda(model, record.entries, datetime.now(UTC), turns.share)
-        keys = todo.wanted | self._canaries(model, turns)
+        tried = todo.wanted - self._too_early(model, turns)
+        keys = tried | self._canaries(model, turns)
         looks = await survey.look(model, keys, turns.turn)
         looks = await self._ask_again(cluster, survey, model, turns, looks)
         now_model = cluster.model(Key(model.namespace, model.name))
         if now_model is None or now_model.uid != model.uid:
             return 0.0  # gone while we looked: leave its evidence as it is
         model = now_model
-        _count_tries(turns.tries, todo.wanted, looks)
-        now = datetime.now(UTC)
-        news = worth_writing(model, looks, record.entries, now, renewal=todo.renewal, tries=turns.tries)
+        clock, now = time.monotonic(), datetime.now(UTC)
+        turns.doubts.note(tried, looks, clock, _random.random())
+        turns.doubts.keep(todo.wanted)
+        doubted = turns.doubts.seconds(clock)
+        news = worth_writing(model, looks, record.entries, now, renewal=todo.renewal, doubted=doubted)
         dead = gone(model, record.entries)
         if news or dead or record.dirty:
             await record.write(model, news, dead)
@@ -147,13 +151,21 @@ class Rounds:
                 turns.share = _random.uniform(*REFRESH)
         return self._wait(model, turns)
 
+    def _too_early(self, model: Model, turns: _Turns) -> frozenset[Instance]:
+        if turns.asked_at != model.asked_at:
+            turns.asked_at = model.asked_at
+            turns.doubts.hurry()
+        return turns.doubts.waiting(time.monotonic())
+
     def _canaries(self, model: Model, turns: _Turns) -> frozenset[Instance]:
         now = time.monotonic()
         if now < turns.next_canary:
             return frozenset()
         turns.next_canary = now + self._canary_interval * _random.uniform(0.9, 1.1)
         turns.turn += 1
-        return frozenset(key for key in model.expected() if key[0] == CANARY)
+        # Where a stranger got through, nobody waits for the renewal to learn that he does not any more.
+        broken = {key for key, entry in turns.record.entries.items() if key[0] == ISOLATION and entry.value}
+        return frozenset(key for key in model.expected() if key[0] == CANARY or key in broken)
 
     async def _ask_again(
         self, cluster: Cluster, survey: Survey, model: Model, turns: _Turns, looks: tuple[Measurement, ...]
@@ -171,21 +183,9 @@ class Rounds:
         waits = []
         if any(key[0] == CANARY for key in model.expected()):
             waits.append(max(turns.next_canary - time.monotonic(), 0.0))
-        if turns.tries:
-            waits.append(retry_seconds(min(turns.tries.values()), _random.random()))
+        retry = turns.doubts.next_in(time.monotonic())
+        if retry is not None:
+            waits.append(retry)
         else:
             waits.append(wait_seconds(model, turns.record.entries, datetime.now(UTC), turns.share))
         return min(waits)
-
-
-def retry_seconds(tries: int, draw: float) -> float:
-    """Seconds until looks that said nothing are repeated: 2, 4, 8 ... 60, give or take a fifth (`draw` in [0, 1))."""
-    return min(_RETRY_FIRST * 2.0 ** min(tries - 1, 16), _RETRY_MOST) * (0.8 + 0.4 * draw)
-
-
-def _count_tries(tries: dict[Instance, int], wanted: frozenset[Instance], looks: tuple[Measurement, ...]) -> None:
-    """Count the looks in a row that said nothing; forget those that were settled or are no longer wanted."""
-    settled = {look.key for look in looks if look.conclusive}
-    counted: Mapping[Instance, int] = {key: tries.get(key, 0) + 1 for key in wanted - settled}
-    tries.clear()
-    tries.update(counted)

@@ -46,6 +46,7 @@ class Settings:
     kubelet_ca: Path | None
     retention: float
     log_level: str
+    pod_ip: str
     source: str
 
 
@@ -126,6 +127,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("retention-days", _seconds(1, 3650), "90", "days that evidence outlives its model")
     flag("log-level", _level, "INFO", "DEBUG, INFO, WARNING or ERROR")
     flag("pod-name", str, socket.gethostname(), "who measured, as written into evidence")
+    flag(
+        "pod-ip", _address, None, "own address, which a stranger connects to as a control; without it, clause 34 waits"
+    )
     flag("node-name", str, "unknown", "where that runs, as written into evidence")
     return parser
 
@@ -149,5 +153,6 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
         kubelet_ca=found.kubelet_ca,
         retention=found.retention_days * 86400,
         log_level=found.log_level,
+        pod_ip=found.pod_ip or "",
         source=f"pod {found.pod_name} on node {found.node_name}"[:253],
     )

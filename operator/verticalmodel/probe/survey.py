@@ -11,10 +11,12 @@ from verticalmodel.probe.canary import ask
 from verticalmodel.probe.cluster import Cluster
 from verticalmodel.probe.conversation import limits_for
 from verticalmodel.probe.framework import framework
+from verticalmodel.probe.isolation import Control, isolation
 from verticalmodel.probe.kubelet import Kubelets
 from verticalmodel.probe.measurement import (
     CANARY,
     FRAMEWORK,
+    ISOLATION,
     OPERATING_SYSTEM,
     SANDBOX,
     START,
@@ -31,7 +33,7 @@ from verticalmodel.probe.starts import start
 from verticalmodel.probe.tenants import tenants
 from verticalmodel.probe.transport import Target, probe_transport
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Model, Pod
+from verticalmodel.probe.world import FAR, NEAR, Model, Pod, stranger_instance
 
 __all__ = ["Survey"]
 
@@ -47,14 +49,18 @@ class Survey:
     Of these and of other questions one namespace has at most one in _PARTS at a time.
     """
 
-    def __init__(self, cluster: Cluster, kubelets: Kubelets, metrics: Metrics, *, at_once: int) -> None:
+    def __init__(
+        self, cluster: Cluster, kubelets: Kubelets, metrics: Metrics, *, at_once: int, control: Control
+    ) -> None:
         self._cluster = cluster
+        self._control = control
         self._kubelets = kubelets
         self._metrics = metrics
         self._slots = asyncio.Semaphore(at_once)
         # Of their own: models that take their time must not keep others from being looked at.
         self._canaries = Slots(_CANARIES * at_once, parts=_PARTS)
         self._questions = Slots(at_once, parts=_PARTS)
+        self._errands = Slots(at_once, parts=_PARTS)
 
     async def look(self, model: Model, keys: frozenset[Key], turn: int) -> tuple[Measurement, ...]:
         """Measure `keys` of `model`. Endpoints are left out while no authority is known to verify them."""
@@ -65,6 +71,12 @@ class Survey:
                 parts.append(group.create_task(self._sandboxes(model)))
             if any(measure == OPERATING_SYSTEM for measure, _ in keys):
                 parts.append(group.create_task(self._systems(model)))
+            parts += [
+                group.create_task(self._strangers(model, pod, where, turn))
+                for pod in model.pods
+                for where in (NEAR, FAR)
+                if (ISOLATION, stranger_instance(pod, where)) in keys
+            ]
             if trust is not None:
                 targets = [target for target in model.targets() if (TRANSPORT, target.instance) in keys]
                 parts += [group.create_task(self._transport(target, trust)) for target in targets]
@@ -91,6 +103,10 @@ class Survey:
     async def _systems(self, model: Model) -> Iterable[Measurement]:
         nodes = {node.name: node for node in self._cluster.nodes_of(model)}
         return operating_systems(model.pods, nodes, datetime.now(UTC))
+
+    async def _strangers(self, model: Model, pod: Pod, where: str, turn: int) -> Iterable[Measurement]:
+        async with self._errands.of(model.namespace):
+            return (await isolation(model, pod, where, turn, self._control),)
 
     async def _asked(self, model: Model, pod: Pod, trust: Trust, turn: int, measure: str) -> Iterable[Measurement]:
         limits = limits_for(model.speaks)

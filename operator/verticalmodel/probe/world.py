@@ -12,6 +12,7 @@ from verticalmodel.probe.measurement import (
     CANARY,
     CONTAINER,
     FRAMEWORK,
+    ISOLATION,
     OPERATING_SYSTEM,
     SANDBOX,
     START,
@@ -22,6 +23,8 @@ from verticalmodel.probe.measurement import (
 from verticalmodel.probe.transport import Target
 
 __all__ = [
+    "FAR",
+    "NEAR",
     "Container",
     "Expected",
     "Model",
@@ -29,9 +32,14 @@ __all__ = [
     "Pod",
     "Service",
     "Speaks",
+    "Stranger",
     "Wish",
     "short",
+    "stranger_instance",
 ]
+
+NEAR, FAR = "near", "far"
+"""Where a stranger stands: on the pod's own node, or on another."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,8 @@ class Pod:
     template_digest: str = ""
     milestones: tuple[tuple[str, datetime], ...] = ()
     """Ends of the phases of its start that are behind it, in order, by the stamps of API server and kubelet."""
+    ports: tuple[int, ...] = ()
+    """TCP ports that its containers declare."""
 
     @property
     def guard(self) -> str:
@@ -101,6 +111,15 @@ class Node:
     """linux or windows."""
     os_image: str = ""
     kernel: str = ""
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A Ready pod without any grant that goes on errands."""
+
+    uid: str
+    node: str
+    ip: str
 
 
 @dataclass(frozen=True)
@@ -161,6 +180,8 @@ class Model:
     """When somebody last asked for a measurement: what is older than that is measured anew."""
     begun: frozenset[str] = frozenset()
     """Uids of the pods that were seen from their beginning."""
+    strangers: Mapping[str, Stranger] = field(default_factory=dict)
+    """Of the whole cluster, by node."""
 
     @property
     def server_name(self) -> str:
@@ -201,6 +222,8 @@ class Model:
             if pod.guard and pod.server and pod.ready:
                 for measure in (CANARY, FRAMEWORK, TENANTS):
                     found[measure, f"pod/{pod.name}"] = Expected(binding, short(pod.server))
+                for where in (NEAR, FAR):
+                    found[ISOLATION, stranger_instance(pod, where)] = Expected(binding)
                 if pod.uid in self.begun and pod.template_digest:
                     of_template = Binding(pod_uid=pod.uid, template_digest=pod.template_digest)
                     found[START, f"start/{pod.name}"] = Expected(of_template)
@@ -219,6 +242,11 @@ class Model:
         if pod is None:
             return False
         return key[0] != SANDBOX or any(key[1] == f"pod/{pod.name}/{one.name}" for one in pod.containers)
+
+
+def stranger_instance(pod: Pod, where: str) -> str:
+    """Instance of what a stranger near or far of this pod tried."""
+    return f"pod/{pod.name}/{where}"
 
 
 def short(container_id: str) -> str:

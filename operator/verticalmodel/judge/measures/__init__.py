@@ -13,6 +13,7 @@ from verticalmodel.judge.measures import (
     operating_system_supported,
     parameters_encrypted,
     sandbox_enforced,
+    scenarios_isolated,
     tenants_isolated,
     transport_encrypted,
 )
@@ -28,6 +29,7 @@ _JUDGES: Mapping[ModuleType, Measure] = {
     operating_system_supported: operating_system_supported.operating_system_supported,
     parameters_encrypted: parameters_encrypted.parameters_encrypted,
     sandbox_enforced: sandbox_enforced.sandbox_enforced,
+    scenarios_isolated: scenarios_isolated.scenarios_isolated,
     tenants_isolated: tenants_isolated.tenants_isolated,
     transport_encrypted: transport_encrypted.transport_encrypted,
 }
