@@ -8,10 +8,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apiserver.world import World, kinds, namespace, world
+from verticalmodel.api import names
+from verticalmodel.kube import resources
+from verticalmodel.kube.errors import NotFound
+from verticalmodel.kube.resources import Key
+from verticalmodel.standard import manifest
 
 __all__ = ["kinds", "namespace", "world"]  # fixtures
 
@@ -61,6 +67,60 @@ async def test_a_model_that_is_not_there_is_named_and_so_is_a_server_that_does_n
     told = await status(gone, "m")
     assert (told.returncode, told.stdout, "Traceback" in told.stderr) == (1, "", False)
     assert "the API server does not answer" in told.stderr
+
+
+async def test_a_rulebook_of_the_cluster_is_explained_as_one_that_comes_with_this_version(
+    kinds: Path, world: World
+) -> None:
+    edition = manifest(names.DEFAULT_STANDARD)
+    [tls] = [one for one in edition["spec"]["clauses"] if one["id"] == 13]
+    house = {"title": "House rules", "clauses": [{**tls, "id": 1, "title": "As the house wants it"}]}
+    body = {**edition, "metadata": {"name": world.namespace}, "spec": {**edition["spec"], **house}}
+    await world.user.create(resources.OPERATING_STANDARDS, body)
+    told = await vmodel(kinds, "explain", "--standard", world.namespace, "1")
+    absent = await vmodel(kinds, "explain", "--standard", "no-such-rules")
+    await world.user.delete(resources.OPERATING_STANDARDS, Key("", world.namespace))
+
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.splitlines()[0] == "1 TransportEncrypted: As the house wants it"
+    assert absent.returncode == 1
+    assert "there is no OperatingStandard 'no-such-rules'; with this version comes vlm-2026" in absent.stderr
+
+
+async def test_a_file_is_checked_before_it_is_applied_and_nothing_is_made(
+    kinds: Path, world: World, tmp_path: Path
+) -> None:
+    """Schema and rules of the API server are asked as well: what only they know is told in their words."""
+    key = await world.create()
+    model = await world.user.get(resources.VERTICAL_MODELS, key)
+    body = {
+        "apiVersion": names.API_VERSION,
+        "kind": "VerticalModel",
+        "metadata": {"name": "another", "namespace": world.namespace},
+        "spec": {field: model["spec"][field] for field in ("runtime", "source")},
+    }
+    file = tmp_path / "model.yaml"
+
+    async def check(**spec: Any) -> tuple[int, dict[str, tuple[str, str]]]:
+        file.write_text(json.dumps({**body, "spec": {**body["spec"], **spec}}))
+        told = await vmodel(kinds, "check", "-f", str(file), "-o", "json")
+        assert told.stderr == ""
+        [one] = json.loads(told.stdout)
+        return told.returncode, {remark["about"]: (remark["verdict"], remark["says"]) for remark in one["remarks"]}
+
+    status, plain = await check()
+    assert (status, plain["API server"]) == (3, ("fine", "takes it (dry run)"))
+    assert plain["plan"] == ("fine", "the operator would make its children")
+    assert plain["clause 14 ParametersEncrypted"][0] == "against"
+    status, misspelt = await check(repliacs=2)
+    assert (status, misspelt["API server"][0], "spec.repliacs" in misspelt["API server"][1]) == (3, "against", True)
+    status, wanting = await check(resources={"gpu": {"memory": "24G"}})
+    assert (status, wanting["GPUs by node"]) == (3, ("against", "there is no node"))
+    body["metadata"]["name"] = key.name
+    for spec, verdict in (({}, "fine"), ({"repliacs": 2}, "against")):
+        assert (await check(**spec))[1]["API server"][0] == verdict, "a change to a model that exists"
+    with pytest.raises(NotFound):
+        await world.user.get(resources.VERTICAL_MODELS, Key(world.namespace, "another"))
 
 
 async def test_an_installation_of_which_parts_are_missing_is_examined_part_by_part(kinds: Path, world: World) -> None:

@@ -31,6 +31,7 @@ __all__ = ["kinds", "namespace", "stage", "world"]  # fixtures
 pytestmark = pytest.mark.apiserver
 
 TRANSPORT, SYSTEM, TENANTS = "transport-encrypted", "operating-system-supported", "tenants-isolated"
+ISOLATION = "scenarios-isolated"
 BAD = {"value": 1.2, "observations": {"tls1.2": "accepted TLS 1.2 AES128-SHA256"}}
 Lie = Callable[[Stage], Awaitable[None]]
 
@@ -164,6 +165,28 @@ async def another_node(stage: Stage) -> None:
     await stage.record(changed(await stage.looks(), SYSTEM, observations={"node": "another"}))
 
 
+async def no_container_named(stage: Stage) -> None:
+    """A look that does not say which server it was at could be one at any."""
+    await stage.record(changed(await stage.looks(), TENANTS, observations={"container": ""}))
+
+
+async def stranger_cut_off(stage: Stage) -> None:
+    """The stranger could reach nobody at all: that it was refused shows nothing."""
+    alone = dict.fromkeys(("control.before", "control.after"), "timeout")
+    await stage.record(changed(await stage.looks(), ISOLATION, observations=alone))
+
+
+async def stranger_at_home(stage: Stage) -> None:
+    """The one that should have stood on another node stood on the pod's own."""
+    node = stage.pods()[0].node
+    await stage.record(changed(await stage.looks(), ISOLATION, observations={"from": node}))
+
+
+async def stranger_got_through(stage: Stage) -> None:
+    """A second Service leads to a port that nobody should reach; the number says that nothing happened."""
+    await stage.record(changed(await stage.looks(), ISOLATION, observations={"net.8080": "connected"}))
+
+
 async def pods_replaced(stage: Stage) -> None:
     await stage.replace_pods()
 
@@ -260,6 +283,10 @@ ABOUT_EVIDENCE: dict[str, tuple[int, str, Lie]] = {
     "an inconclusive look with a good number": (13, "Unknown", inconclusive_called_good),
     "refusals without a positive control": (13, "Unknown", control_failed),
     "evidence of another node": (5, "Unknown", another_node),
+    "a look that names no container": (31, "Unknown", no_container_named),
+    "the stranger's own network was broken": (34, "Unknown", stranger_cut_off),
+    "the stranger from another node stood on the pod's own": (34, "Unknown", stranger_at_home),
+    "a stranger got through and the number says none": (34, "Unknown", stranger_got_through),
     "True written into the status by hand": (13, "False", status_written_by_hand),
 }
 ABOUT_PODS: dict[str, tuple[int, str, Lie]] = {

@@ -194,6 +194,19 @@ def test_a_start_is_timed_and_shown_phase_by_phase(cluster: Cluster, served: str
     assert "1 of 1 starts were timed" in clause["message"]
 
 
+def test_a_way_back_is_timed_and_shows_nothing_but_that_it_was_short_enough(cluster: Cluster, served: str) -> None:
+    once(cluster, served, "the canary answered", lambda found: any("canary-answer" in name for name in found))
+    [name] = pods(cluster, served)
+    cluster.kubectl("exec", name, "-n", served, "-c", "server", "--", "python", "-c", "import os; os.kill(1, 15)")
+
+    def told() -> dict[str, Any] | None:
+        said = cluster.condition(served, MODEL, "RestartWithinBudget")
+        return said if "by pod: 1; the longest took" in said.get("message", "") else None
+
+    said: dict[str, Any] = until("the way back timed", told, timeout=120)
+    assert (said["status"], said["reason"]) == ("Unknown", "NotMeasured")
+
+
 def ask(cluster: Cluster, namespace: str, *clauses: str) -> tuple[int, dict[str, Any]]:
     """Exit status and answer of `vmodel measure`."""
     command = [sys.executable, "-m", "verticalmodel.cli", "measure", MODEL, "-n", namespace, "-o", "json"]

@@ -33,6 +33,7 @@ from verticalmodel.probe.world import Container, Model, Pod, Service
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LIFETIME = 600.0
 SHARE = 0.6
+DIGEST = "sha256:" + "1" * 64
 SYSTEM = (OPERATING_SYSTEM, "pod/a")
 ENDPOINT, GUARD, SERVER, ANSWER = (
     (TRANSPORT, "pod/a:8443"),
@@ -302,3 +303,34 @@ def test_renewal_leaves_time_to_try_again_and_never_comes_before_half_the_lifeti
 def test_retries_come_at_growing_distances_up_to_a_minute() -> None:
     assert [retry_seconds(tries, 0.5) for tries in (1, 2, 3, 4, 5, 6, 1000)] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
     assert retry_seconds(1, 0.0) == 1.6
+
+
+def outage(certain: float, *, age: float = 0.0) -> Measurement:
+    """An outage of the one pod that took at least so long."""
+    return replace(
+        look(ANSWER, age=age),
+        measure="restart-within-budget",
+        instance="restart/a",
+        observations={"notBeforeSeconds": f"{certain:.1f}", "ended": "server"},
+        binding=Binding(pod_uid="uid-a", template_digest=DIGEST),
+        scope="Event",
+    )
+
+
+def test_a_quicker_way_back_never_takes_the_place_of_a_slower_one() -> None:
+    world = replace(model(pod(template_digest=DIGEST)), restarted=frozenset({"uid-a"}))
+    known = recorded(outage(12.0))
+
+    def wrote(certain: float, entries: dict[Key, Entry], *, renewal: bool = False) -> int:
+        return len(written(outage(certain), entries=entries, world=world, renewal=renewal))
+
+    assert wrote(4.0, {}) == 1
+    assert (wrote(4.0, known), wrote(12.0, known), wrote(4.0, known, renewal=True)) == (0, 0, 0)
+    assert wrote(12.1, known) == 1
+
+
+def test_an_outage_is_not_looked_for_again_and_keeps_no_request_waiting() -> None:
+    world = replace(model(pod(template_digest=DIGEST)), restarted=frozenset({"uid-a"}), asked_at=NOW)
+    key = ("restart-within-budget", "restart/a")
+    assert key in agenda(world, {}, NOW, SHARE).wanted
+    assert key not in agenda(world, everything() | recorded(outage(12.0, age=LIFETIME - 1)), NOW, SHARE).wanted

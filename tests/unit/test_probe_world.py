@@ -12,7 +12,7 @@ from verticalmodel.api import names
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.projection import lifetimes_from, node_from, pod_from, service_from, wish_from
 from verticalmodel.probe.transport import Target
-from verticalmodel.probe.world import Container, Expected, Model, Node, Pod, Service, Wish
+from verticalmodel.probe.world import Container, End, Expected, Model, Node, Pod, Service, Wish
 
 GUARD, SERVER = "a" * 64, "b" * 64
 
@@ -61,6 +61,21 @@ POD = Pod(
 
 def test_a_running_pod_is_read_with_its_sidecars_and_without_what_has_ended() -> None:
     assert pod_from(raw_pod()) == POD
+
+
+def test_the_newest_ends_of_guard_and_server_are_kept() -> None:
+    def ended(second: int, code: int = 1) -> dict[str, Any]:
+        return {"terminated": {"finishedAt": f"2026-11-23T09:20:{second:02}Z", "exitCode": code, "reason": "Error"}}
+
+    again = container("server", SERVER, lastState=ended(5, 137))
+    stopped = container("guard", GUARD, state=ended(9, 0), lastState=ended(1))
+    other = container("helper", "h" * 64, lastState=ended(7))
+    found = pod_from(raw_pod(containerStatuses=[again, other], initContainerStatuses=[stopped]))
+    assert found is not None
+    assert found.ends == (
+        End("server", datetime(2026, 11, 23, 9, 20, 5, tzinfo=UTC), 137, "Error"),
+        End("guard", datetime(2026, 11, 23, 9, 20, 9, tzinfo=UTC), 0, "Error"),
+    )
 
 
 def test_a_container_for_debugging_that_has_ended_is_none_of_the_pod() -> None:

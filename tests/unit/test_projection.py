@@ -94,6 +94,13 @@ def test_of_the_schedulers_words_those_on_preemption_are_left_out(said: str, kep
     assert pod({"conditions": [condition]}).unscheduled == kept
 
 
+def test_a_pod_that_is_ready_has_a_node_whatever_the_scheduler_said() -> None:
+    """Two writers: a scheduler that is late may put its word beside that of the kubelet."""
+    said = {"type": "PodScheduled", "status": "False", "message": NOWHERE}
+    assert pod({"conditions": [said, {"type": "Ready", "status": "False"}]}).unscheduled == NOWHERE
+    assert pod({"conditions": [said, {"type": "Ready", "status": "True"}]}).unscheduled == ""
+
+
 def test_a_condition_without_a_time_tells_not_since_when_claims_wait() -> None:
     spec = {"nodeName": "n", "resourceClaims": [{"name": "gpu"}], "containers": []}
     meta = {"name": "p", "uid": "u", "creationTimestamp": "2026-11-26T12:00:00Z"}

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "unseal": ("unseal", "Verify a sealed artifact and decrypt it."),
     "doctor": ("doctor", "Examine the installation: what is broken, and the way out."),
     "explain": ("explain", "Say what a clause demands, how it is read and how it is measured."),
+    "check": ("check", "Say what speaks against models of a file before they are applied."),
     "status": ("status", "Say how a model stands: what is broken first, and who must act."),
     "timeline": ("timeline", "Show where the seconds of the last start went."),
     "measure": ("measure", "Measure a model now, and say how its clauses stand then."),
@@ -53,6 +54,7 @@ def cli() -> None:
 
     \b
     How a model stands, with the kubeconfig that kubectl uses:
+      vmodel check -f model.yaml
       vmodel status breast-screening -n radiology
       vmodel timeline breast-screening -n radiology
       vmodel measure breast-screening -n radiology --clause 13

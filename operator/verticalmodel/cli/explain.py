@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
 
 from verticalmodel import standard
 from verticalmodel.api import names
-from verticalmodel.api.operatingstandard import COMPARISONS, Clause, OperatingStandardSpec
+from verticalmodel.api.operatingstandard import COMPARISONS, Clause, OperatingStandard, OperatingStandardSpec
+from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS, asking, connect, kubeconfig_options
+from verticalmodel.cli.reading import WHERE
 from verticalmodel.judge.judge import measured
 from verticalmodel.judge.measures import HOW
 
@@ -23,18 +28,19 @@ _WIDTH = 100
 @click.option(
     "--standard",
     "edition",
-    type=click.Choice(sorted(standard.EDITIONS)),
+    metavar="NAME",
     default=names.DEFAULT_STANDARD,
     show_default=True,
-    help="An edition that comes with this version.",
+    help="An edition that comes with this version, or else an OperatingStandard of the cluster.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(clause: str | None, *, edition: str, as_json: bool) -> None:
+@kubeconfig_options
+def command(clause: str | None, *, edition: str, as_json: bool, kubeconfig: Path | None, context: str | None) -> None:
     """Explain CLAUSE, a number or a condition type: what the rulebook demands, how it is read, how it is measured.
 
-    Without CLAUSE all of them are listed. Needs no cluster.
+    Without CLAUSE all of them are listed. Needs no cluster for an edition that comes with this version.
     """
-    known = standard.load(edition)
+    known = standard.load(edition) if edition in standard.EDITIONS else _stored(edition, kubeconfig, context)
     if clause is None:
         click.echo(json.dumps([_facts(one) for one in known.clauses]) if as_json else "\n".join(_listed(known)))
         return
@@ -45,6 +51,27 @@ def command(clause: str | None, *, edition: str, as_json: bool) -> None:
         )
         raise click.BadParameter(f"{clause!r} is no clause of {edition}; write a number {what}", param_hint="CLAUSE")
     click.echo(json.dumps(_facts(found)) if as_json else "\n".join(_explained(found)))
+
+
+def _stored(name: str, kubeconfig: Path | None, context: str | None) -> OperatingStandardSpec:
+    """A rulebook as the cluster has it. Raises ClickException."""
+    with asking(lambda error: _refused(error, name)):
+        connection, _ = connect(kubeconfig, context)
+        found = client.CustomObjectsApi(connection).get_cluster_custom_object(
+            *WHERE, "operatingstandards", name, _request_timeout=REQUEST_SECONDS
+        )
+    return OperatingStandard.model_validate(found).spec
+
+
+def _refused(error: ApiException, name: str) -> str:
+    built_in = f"with this version comes {', '.join(sorted(standard.EDITIONS))}"
+    if error.status == NOT_FOUND:
+        return (
+            f"there is no OperatingStandard {name!r}; {built_in}, `kubectl get operatingstandards` lists the cluster's"
+        )
+    if error.status == FORBIDDEN:
+        return f"you may not read OperatingStandard {name!r}; ClusterRole verticalmodel-catalogue grants that"
+    return f"the API server answered {error.status} {error.reason}"
 
 
 def _listed(known: OperatingStandardSpec) -> Iterator[str]:

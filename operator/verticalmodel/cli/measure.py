@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ from kubernetes.client.exceptions import ApiException
 from verticalmodel.api import names
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.cli.cluster import FORBIDDEN, REQUEST_SECONDS, asking, connect
-from verticalmodel.cli.reading import WHERE, model_of, model_options, refused, standard_of
+from verticalmodel.cli.reading import WHERE, model_of, model_options, refused, say, standard_of
 from verticalmodel.cli.request import UnknownClauseError, exit_status, progress, still_to_come, wanted
 from verticalmodel.cli.status_report import as_json, as_text, only, report
 
@@ -70,7 +69,7 @@ def command(  # noqa: PLR0913 (each is an option of the command)
             raise click.BadParameter(str(error), param_hint="--clause") from None
         model = _await(api, model, _ask(api, model), clauses, timeout)
     told = only(report(model, standard, datetime.now(UTC)), clauses)
-    click.echo(json.dumps(as_json(told)) if output == "json" else as_text(told), nl=output == "json")
+    say(output, text=as_text(told), document=as_json(told))
     sys.exit(exit_status(told, clauses))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
+import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
@@ -15,16 +17,29 @@ from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS, kubeconfig_options
 from verticalmodel.standard import manifest
 
-__all__ = ["WHERE", "model_of", "model_options", "refused", "standard_of"]
+__all__ = ["FORMATS", "WHERE", "model_of", "model_options", "refused", "say", "standard_of"]
 
 WHERE = (names.GROUP, names.VERSION)
 
 
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+FORMATS = ("text", "json", "yaml")
+
+
+def model_options(command: Callable[..., Any], formats: Sequence[str] = FORMATS) -> Callable[..., Any]:
     """NAME, --namespace, --output and the kubeconfig's: what every command about one model takes."""
-    output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="Default: text.")
+    output = click.option("-o", "--output", type=click.Choice(formats), default="text", help="Default: text.")
     namespace = click.option("-n", "--namespace", help="Namespace of the model; default: the kubeconfig's.")
     return click.argument("name")(namespace(output(kubeconfig_options(command))))
+
+
+def say(output: str, *, text: str, document: Mapping[str, Any]) -> None:
+    """Print a report as it was asked for: for people, or the one document as JSON or YAML."""
+    if output == "json":
+        click.echo(json.dumps(document))
+    elif output == "yaml":
+        click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
+    else:
+        click.echo(text, nl=False)
 
 
 def model_of(api: client.CustomObjectsApi, namespace: str, name: str) -> VerticalModel:

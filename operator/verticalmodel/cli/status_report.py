@@ -137,12 +137,12 @@ def _acts(clause: Clause | None, reason: str, *, serves: bool) -> str:
     return "platform" if awaited and (serves or not measured(clause)) else "model team"
 
 
-def as_text(told: Report) -> str:
-    """The report for people."""
-    return "\n".join(_lines(told)) + "\n"
+def as_text(told: Report, *, wide: bool = False) -> str:
+    """The report for people; `wide` leaves nothing out of any clause."""
+    return "\n".join(_lines(told, wide=wide)) + "\n"
 
 
-def _lines(told: Report) -> Iterator[str]:
+def _lines(told: Report, *, wide: bool) -> Iterator[str]:
     yield f"{told.namespace}/{told.name}  {told.url or 'has no address yet'}  judged by {told.standard}"
     if told.stale:
         yield "  the operator has not looked at the present spec yet: what follows is of an earlier one"
@@ -154,7 +154,10 @@ def _lines(told: Report) -> Iterator[str]:
         lines = list(group)
         yield ""
         yield f"{_HEADINGS[verdict]} ({len(lines)} of {len(told.clauses)} clauses)"
-        yield from _unknown(lines) if verdict == "Unknown" else (_line(line, told.now) for line in lines)
+        if wide:
+            yield from (_whole(line, told.now) for line in lines)
+        else:
+            yield from _unknown(lines) if verdict == "Unknown" else (_line(line, told.now) for line in lines)
 
 
 _HEADINGS: Mapping[Status, str] = {"False": "BROKEN", "Unknown": "UNKNOWN", "True": "MET"}
@@ -173,6 +176,12 @@ def _line(line: ClauseLine, now: datetime) -> str:
     if line.verdict == "True":
         return text
     return f"{text}\n      {line.reason}: {line.message}\n      must act: {line.acts}"
+
+
+def _whole(line: ClauseLine, now: datetime) -> str:
+    first, *more = _line(line, now).split("\n")
+    titled = [first, f"      {line.title}"] if line.title else [first]
+    return "\n".join([*titled, *(more or [f"      {line.reason}: {line.message}"])])
 
 
 def _unknown(lines: Sequence[ClauseLine]) -> Iterator[str]:

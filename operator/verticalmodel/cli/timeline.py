@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from kubernetes import client
 
 from verticalmodel.api.model_status import Start
 from verticalmodel.cli.cluster import asking, connect
-from verticalmodel.cli.reading import model_of, model_options, refused
+from verticalmodel.cli.reading import model_of, model_options, refused, say
 
 __all__ = ["as_text", "command"]
 
@@ -36,7 +35,7 @@ def command(name: str, *, namespace: str | None, output: str, kubeconfig: Path |
         raise click.ClickException(
             f"no start of {space}/{name} was timed yet: the prober times a pod that it sees begin, at its first answer"
         )
-    click.echo(json.dumps(last.wire()) if output == "json" else as_text(last), nl=output == "json")
+    say(output, text=as_text(last), document=last.wire())
 
 
 def as_text(last: Start) -> str:

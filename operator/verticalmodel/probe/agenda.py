@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from verticalmodel.api.evidence import Entry
-from verticalmodel.probe.measurement import CANARY, CONTAINER, Key, Measurement, gist
+from verticalmodel.probe.measurement import CANARY, CONTAINER, RESTART, Key, Measurement, gist
+from verticalmodel.probe.starts import NOT_BEFORE
 from verticalmodel.probe.world import Expected, Model
 
 __all__ = ["REFRESH", "Agenda", "agenda", "doubtful", "gone", "wait_seconds", "worth_writing"]
@@ -15,6 +17,7 @@ __all__ = ["REFRESH", "Agenda", "agenda", "doubtful", "gone", "wait_seconds", "w
 REFRESH = (0.5, 0.7)
 """A model's evidence is renewed at a random share of its lifetime in this range: the subject cannot know when, writes
 are at most one per half a lifetime, and what remains is time to try again."""
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _TOGETHER = 0.25
 """When one entry is due, those older than this share go with it, so that all of a model's are written at one time."""
 PERSISTENT = 25.0
@@ -48,6 +51,8 @@ def _observed(entry: Entry, name: str) -> str:
 
 def _remaining(entry: Entry, lifetime: float, now: datetime, share: float) -> float:
     """Seconds until the entry's age is `share` of its lifetime: the standard's or a shorter one of its own."""
+    if entry.measure == RESTART:
+        return float("inf")  # it happened, and nobody can look at it again
     written = (entry.expires_at - entry.measured_at).total_seconds()
     return share * min(lifetime, written) - (now - entry.measured_at).total_seconds()
 
@@ -72,8 +77,8 @@ def agenda(model: Model, entries: Mapping[Key, Entry], now: datetime, share: flo
 
 
 def _asked_for(model: Model, entry: Entry, now: datetime) -> bool:
-    """Whether somebody asked for a measurement after this one."""
-    return model.asked_at is not None and entry.measured_at < model.asked_at <= now + _AHEAD
+    """Whether somebody asked for a measurement after this one; what has happened once is not measured anew."""
+    return entry.scope == "State" and model.asked_at is not None and entry.measured_at < model.asked_at <= now + _AHEAD
 
 
 def wait_seconds(model: Model, entries: Mapping[Key, Entry], now: datetime, share: float) -> float:
@@ -111,6 +116,8 @@ def worth_writing(  # noqa: PLR0913  one decision, and everything it depends on
         if due is None or not due.is_subject_of(*about):
             continue  # gone or replaced while we looked
         entry = _usable(entries.get(look.key), due, now)
+        if look.measure == RESTART and entry is not None and _certain(entry) >= _certain(look):
+            continue  # the worst of them counts, whoever was there to see it
         if look.conclusive or look.unsettling:
             write = renewal or entry is None or gist(look) != gist(entry)
         elif entry is not None:
@@ -120,6 +127,12 @@ def worth_writing(  # noqa: PLR0913  one decision, and everything it depends on
         if write:
             chosen.append(look)
     return tuple(sorted(chosen, key=lambda look: look.key))
+
+
+def _certain(outage: Entry | Measurement) -> float:
+    """Seconds that it took at least."""
+    said = _observed(outage, NOT_BEFORE) if isinstance(outage, Entry) else outage.observations.get(NOT_BEFORE, "")
+    return float(said) if _SECONDS.fullmatch(said) else 0.0
 
 
 def doubtful(looks: Iterable[Measurement], entries: Mapping[Key, Entry]) -> frozenset[Key]:

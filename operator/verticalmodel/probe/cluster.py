@@ -35,6 +35,7 @@ from verticalmodel.probe.projection import (
     stranger_from,
     wish_from,
 )
+from verticalmodel.probe.restarts import Restarts
 from verticalmodel.probe.settings import Settings
 from verticalmodel.probe.starts import Starts
 from verticalmodel.probe.trust import Trust, trusted
@@ -70,6 +71,7 @@ class Cluster:
     ) -> None:
         self._settings = settings
         self.starts = Starts()
+        self.restarts = Restarts()
         self._touch = touch
         self._lost = lost
         labelled = names.LABEL_MODEL
@@ -182,6 +184,7 @@ class Cluster:
             speaks=self.runtimes.get(Key("", wish.runtime)) or Speaks(),
             asked_at=wish.asked_at,
             begun=self.starts.seen(),
+            restarted=self.restarts.over(),
             strangers={one.node: one for one in self.strangers.values.values()},
         )
 
@@ -198,9 +201,12 @@ class Cluster:
     def _pod_changed(self, key: Key, old: Pod | None, new: Pod | None) -> None:
         if old is not None and (new is None or new.uid != old.uid):
             self.starts.gone(old.uid)
+            self.restarts.gone(old.uid)
         # What the first list shows was there before us.
         if new is not None and (old is None or old.uid != new.uid) and self.pods.synced.is_set():
             self.starts.appeared(new, now=datetime.now(UTC), clock=time.monotonic())
+        if new is not None:
+            self.restarts.seen(new, now=datetime.now(UTC), clock=time.monotonic())
         for name in {pod.model for pod in (old, new) if pod is not None}:
             self._touch(Key(key.namespace, name))
 

@@ -16,6 +16,7 @@ __all__ = [
     "ISOLATION",
     "MEASURES",
     "OPERATING_SYSTEM",
+    "RESTART",
     "SANDBOX",
     "START",
     "TENANTS",
@@ -34,7 +35,8 @@ FRAMEWORK = "framework-supported"
 TENANTS = "tenants-isolated"
 ISOLATION = "scenarios-isolated"
 START = "cold-start"
-MEASURES = (TRANSPORT, SANDBOX, CANARY, OPERATING_SYSTEM, FRAMEWORK, TENANTS, ISOLATION, START)
+RESTART = "restart-within-budget"
+MEASURES = (TRANSPORT, SANDBOX, CANARY, OPERATING_SYSTEM, FRAMEWORK, TENANTS, ISOLATION, START, RESTART)
 CONTAINER = "container"
 """Observation that names the container a look was about, in short form: a restarted one needs a new look."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from verticalmodel.api import names
 from verticalmodel.probe.measurement import MEASURES
-from verticalmodel.probe.world import Container, Node, Pod, Service, Speaks, Stranger, Wish
+from verticalmodel.probe.world import Container, End, Node, Pod, Service, Speaks, Stranger, Wish
 
 __all__ = [
     "lifetimes_from",
@@ -62,6 +62,7 @@ def pod_from(raw: Mapping[str, Any]) -> Pod | None:
         created_at=_moment(meta.get("creationTimestamp")),
         template_digest=_digest((meta.get("annotations") or {}).get(names.ANNOTATION_TEMPLATE_DIGEST) or ""),
         milestones=_milestones(status),
+        ends=tuple(end for one in statuses if (end := _end(one)) is not None),
         ports=_ports(spec),
     )
 
@@ -102,6 +103,16 @@ def _milestones(status: Mapping[str, Any]) -> tuple[tuple[str, datetime], ...]:
         ("loaded", conditions.get("Ready", {}).get("lastTransitionTime")),
     )
     return tuple((name, datetime.fromisoformat(moment)) for name, moment in ends if moment)
+
+
+def _end(raw: Mapping[str, Any]) -> End | None:
+    """The newest end of a container whose end clients feel."""
+    states = (raw.get("state") or {}, raw.get("lastState") or {})
+    ended: Mapping[str, Any] = next((one["terminated"] for one in states if one.get("terminated")), {})
+    at = _moment(ended.get("finishedAt"))
+    if at is None or raw["name"] not in (names.CONTAINER_GUARD, names.CONTAINER_SERVER):
+        return None
+    return End(raw["name"], at, int(ended.get("exitCode") or 0), str(ended.get("reason") or ""))
 
 
 def _container(raw: Mapping[str, Any]) -> Container:

@@ -17,7 +17,7 @@ from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.measurement import START, Measurement
 from verticalmodel.probe.world import Pod
 
-__all__ = ["NOT_BEFORE", "Starts", "start"]
+__all__ = ["EARLY", "LATE", "NOT_BEFORE", "Starts", "start"]
 
 NOT_BEFORE = "notBeforeSeconds"
 """Observation: the start took at least that long."""
@@ -26,8 +26,8 @@ METHOD = (
     "from the creation of the pod, first seen at most 3 s later, to its first good canary answer, on the prober's "
     "monotonic clock; phases by the stamps of API server and kubelet, in whole seconds"
 )
-_LATE, _EARLY = 3.0, -5.0
-"""Seconds from the stamp of creation to the first sight: the watch's delay and what clocks may differ by."""
+LATE, EARLY = 3.0, -5.0
+"""Seconds from the stamp of an event to its first sight: the watch's delay and what clocks may differ by."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Starts:
         if pod.created_at is None:
             return
         since = (now - pod.created_at).total_seconds()
-        if _EARLY <= since <= _LATE:
+        if EARLY <= since <= LATE:
             self._begun.setdefault(pod.uid, clock - max(since, 0.0))
 
     def answered(self, uid: str, clock: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from verticalmodel.probe.canary import ask
@@ -18,6 +18,7 @@ from verticalmodel.probe.measurement import (
     FRAMEWORK,
     ISOLATION,
     OPERATING_SYSTEM,
+    RESTART,
     SANDBOX,
     START,
     TENANTS,
@@ -27,6 +28,7 @@ from verticalmodel.probe.measurement import (
 )
 from verticalmodel.probe.metrics import Metrics
 from verticalmodel.probe.operating_system import operating_systems
+from verticalmodel.probe.restarts import restart
 from verticalmodel.probe.sandbox import sandbox_measurements
 from verticalmodel.probe.slots import Slots
 from verticalmodel.probe.starts import start
@@ -85,7 +87,7 @@ class Survey:
                     for measure in (CANARY, FRAMEWORK, TENANTS)
                     for pod in model.pods
                     if (measure, f"pod/{pod.name}") in keys
-                    or (measure == CANARY and (START, f"start/{pod.name}") in keys)
+                    or (measure == CANARY and keys & {(START, f"start/{pod.name}"), (RESTART, f"restart/{pod.name}")})
                 ]
         looks = tuple(look for part in parts for look in part.result() if look.key in keys)
         for look in looks:
@@ -112,23 +114,28 @@ class Survey:
         limits = limits_for(model.speaks)
         if measure == CANARY:
             async with self._canaries.of(model.namespace):
-                return self._answered(pod, await ask(model, pod, trust, turn, limits))
+                return tuple(self._answered(pod, await ask(model, pod, trust, turn, limits)))
         async with self._questions.of(model.namespace):
             if measure == FRAMEWORK:
                 return (await framework(model, pod, trust, limits),)
             return (await tenants(model, pod, trust, turn, limits),)
 
-    def _answered(self, pod: Pod, look: Measurement) -> Iterable[Measurement]:
-        """The canary's look, and with its first good answer the start that this ended."""
-        starts = self._cluster.starts
+    def _answered(self, pod: Pod, look: Measurement) -> Iterator[Measurement]:
+        """The canary's look, the start that its first good answer ended, and the pod's worst outage that is over."""
+        starts, restarts, clock = self._cluster.starts, self._cluster.restarts, time.monotonic()
+        asked = clock - look.window_seconds
         if look.observations["answer"] == "good":
-            starts.answered(pod.uid, time.monotonic())
+            starts.answered(pod.uid, clock)
+            restarts.answered(pod, asked=asked, clock=clock)
         elif look.conclusive:
-            starts.refused(pod.uid, time.monotonic() - look.window_seconds)
-        seconds = starts.seconds(pod.uid)
-        if seconds is None or not pod.template_digest:
-            return (look,)
-        return (look, start(pod, seconds, starts.silent_seconds(pod.uid), look.measured_at))
+            starts.refused(pod.uid, asked)
+            restarts.refused(pod, asked=asked)
+        yield look
+        seconds, outage = starts.seconds(pod.uid), restarts.worst(pod.uid)
+        if seconds is not None and pod.template_digest:
+            yield start(pod, seconds, starts.silent_seconds(pod.uid), look.measured_at)
+        if outage is not None and pod.template_digest:
+            yield restart(pod, outage, look.measured_at)
 
     def _count(self, look: Measurement) -> None:
         self._metrics.looks.labels(look.measure, "measured" if look.conclusive else "inconclusive").inc()

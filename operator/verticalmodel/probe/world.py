@@ -14,6 +14,7 @@ from verticalmodel.probe.measurement import (
     FRAMEWORK,
     ISOLATION,
     OPERATING_SYSTEM,
+    RESTART,
     SANDBOX,
     START,
     TENANTS,
@@ -26,6 +27,7 @@ __all__ = [
     "FAR",
     "NEAR",
     "Container",
+    "End",
     "Expected",
     "Model",
     "Node",
@@ -54,6 +56,16 @@ class Container:
 
 
 @dataclass(frozen=True)
+class End:
+    """The newest end of a container, by the kubelet's stamp."""
+
+    container: str
+    at: datetime
+    exit_code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Pod:
     """A live pod of a model, placed or not yet."""
 
@@ -70,6 +82,8 @@ class Pod:
     template_digest: str = ""
     milestones: tuple[tuple[str, datetime], ...] = ()
     """Ends of the phases of its start that are behind it, in order, by the stamps of API server and kubelet."""
+    ends: tuple[End, ...] = ()
+    """Of its guard and its server, where they have ended."""
     ports: tuple[int, ...] = ()
     """TCP ports that its containers declare."""
 
@@ -180,6 +194,8 @@ class Model:
     """When somebody last asked for a measurement: what is older than that is measured anew."""
     begun: frozenset[str] = frozenset()
     """Uids of the pods that were seen from their beginning."""
+    restarted: frozenset[str] = frozenset()
+    """Uids of the pods whose way back from the end of a container was timed."""
     strangers: Mapping[str, Stranger] = field(default_factory=dict)
     """Of the whole cluster, by node."""
 
@@ -224,9 +240,10 @@ class Model:
                     found[measure, f"pod/{pod.name}"] = Expected(binding, short(pod.server))
                 for where in (NEAR, FAR):
                     found[ISOLATION, stranger_instance(pod, where)] = Expected(binding)
-                if pod.uid in self.begun and pod.template_digest:
-                    of_template = Binding(pod_uid=pod.uid, template_digest=pod.template_digest)
-                    found[START, f"start/{pod.name}"] = Expected(of_template)
+                of_template = Expected(Binding(pod_uid=pod.uid, template_digest=pod.template_digest or None))
+                for measure, event, timed in ((START, "start", self.begun), (RESTART, "restart", self.restarted)):
+                    if pod.uid in timed and pod.template_digest:
+                        found[measure, f"{event}/{pod.name}"] = of_template
         return found
 
     def _behind_service_since(self) -> datetime | None:

@@ -202,8 +202,8 @@ def _was_ready(status: Mapping[str, Any], conditions: Mapping[str, Mapping[str, 
 
 
 def _unscheduled(conditions: Mapping[str, Mapping[str, Any]]) -> str:
-    """What the scheduler says of a pod for which it finds no node."""
-    if _says(conditions, "PodScheduled") != "False":
+    """What the scheduler says of a pod for which it finds no node; a pod that is Ready has one, whatever is said."""
+    if _says(conditions, "PodScheduled") != "False" or _says(conditions, "Ready") == "True":
         return ""
     said = conditions["PodScheduled"]
     words = _PREEMPTION.split(str(said.get("message") or ""))[0] or str(said.get("reason") or "no node")

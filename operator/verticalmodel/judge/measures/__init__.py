@@ -12,6 +12,7 @@ from verticalmodel.judge.measures import (
     framework_supported,
     operating_system_supported,
     parameters_encrypted,
+    restart_within_budget,
     sandbox_enforced,
     scenarios_isolated,
     tenants_isolated,
@@ -28,6 +29,7 @@ _JUDGES: Mapping[ModuleType, Measure] = {
     framework_supported: framework_supported.framework_supported,
     operating_system_supported: operating_system_supported.operating_system_supported,
     parameters_encrypted: parameters_encrypted.parameters_encrypted,
+    restart_within_budget: restart_within_budget.restart_within_budget,
     sandbox_enforced: sandbox_enforced.sandbox_enforced,
     scenarios_isolated: scenarios_isolated.scenarios_isolated,
     tenants_isolated: tenants_isolated.tenants_isolated,
@@ -36,5 +38,5 @@ _JUDGES: Mapping[ModuleType, Measure] = {
 MEASURES: Mapping[str, Measure] = {module.NAME: judge for module, judge in _JUDGES.items()}
 HOW: Mapping[str, str] = {module.NAME: module.HOW for module in _JUDGES}
 """How each measure is taken here, in a sentence; an edition may say only how one would be."""
-AT_WILL = frozenset(MEASURES) - {cold_start.NAME, parameters_encrypted.NAME}
-"""Measures that the prober takes anew when asked; a start and a delivery have happened once."""
+AT_WILL = frozenset(MEASURES) - {cold_start.NAME, parameters_encrypted.NAME, restart_within_budget.NAME}
+"""Measures that the prober takes anew when asked; a start, a delivery and an outage have happened once."""

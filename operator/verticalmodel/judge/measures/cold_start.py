@@ -14,7 +14,6 @@ Ignores: starts of pods that are gone, starts that have not ended, what the node
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -25,8 +24,9 @@ from verticalmodel.api.model_status import Start, StartPhase
 from verticalmodel.api.operatingstandard import Clause
 from verticalmodel.facts import Observed, ObservedPod
 from verticalmodel.judge.admissible import Instance, witnesses
+from verticalmodel.judge.durations import SECONDS, read_duration
 from verticalmodel.judge.instances import Reading, admission, combine, examine, unknown
-from verticalmodel.judge.numbers import holds, shown
+from verticalmodel.judge.numbers import shown
 from verticalmodel.judge.verdict import Verdict
 
 NAME = "cold-start"
@@ -36,9 +36,7 @@ HOW = (
     "clause, and none is taken for a cold one yet"
 )
 _REMEDY = "See where the seconds went with `kubectl vmodel timeline`"
-_NOT_BEFORE = "notBeforeSeconds"
 _PHASE = "phase."
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _KUBELET = "kubelet's stamp, whole seconds"
 _SOURCES = {"scheduled": "API server's stamp, whole seconds"} | dict.fromkeys(
@@ -85,7 +83,7 @@ def _phases(entry: Entry) -> Iterator[StartPhase]:
     ends: dict[str, float] = {}
     for one in entry.observations:
         name = one.name.removeprefix(_PHASE)
-        if name != one.name and name in _SOURCES and _SECONDS.fullmatch(one.value):
+        if name != one.name and name in _SOURCES and SECONDS.fullmatch(one.value):
             ends[name] = float(one.value)
     for name in sorted((name for name in _SOURCES if name in ends), key=ends.__getitem__):
         yield StartPhase(name=name, seconds=ends[name], source=_SOURCES[name])
@@ -110,17 +108,4 @@ def _starts(clause: Clause, observed: Observed) -> Iterator[tuple[ObservedPod, E
 
 
 def _read(clause: Clause, entry: Entry) -> Reading:
-    seconds = entry.value
-    if seconds is None or seconds < 0:
-        return Reading(None, f"called a start of {seconds} seconds")
-    if holds(clause, seconds):
-        return Reading(None, "not known to be cold", ClauseReason.NOT_MEASURED)
-    least = next((one.value for one in entry.observations if one.name == _NOT_BEFORE), "")
-    certain = float(least) if _SECONDS.fullmatch(least) else 0.0
-    if certain > seconds or holds(clause, certain):
-        return Reading(
-            None,
-            f"between {shown(clause, min(certain, seconds))} and {shown(clause, seconds)}: the prober asked late",
-            ClauseReason.NOT_MEASURED,
-        )
-    return Reading(certain, "cold or not, the start took too long")
+    return read_duration(clause, entry, held="not known to be cold", broken="cold or not, the start took too long")
