@@ -8,7 +8,7 @@ the API (`api.*`), from a pod without any grant.
 The value is the number of attempts that got through, worked out again from the observations. One breaks the clause: it
 happened. Refusals count only if all that has to be tried was, and the controls held: the stranger could connect to the
 prober before and after, the prober to the pod, all within `parameters.controlGapSeconds` (5 where the edition says
-nothing), and the API server knew the stranger by its own account.
+nothing), and the API server accepted the stranger's account.
 
 Ignores: what a NetworkPolicy says, whom spec.access lets in, and UDP.
 """
