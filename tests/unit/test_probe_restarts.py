@@ -46,7 +46,7 @@ def test_an_outage_lasts_from_the_end_of_the_container_to_the_first_good_answer(
     back = pod(end(), ready_after=4)
     restarts.answered(back, asked=CLOCK + 5, clock=CLOCK + 5.2)
     restarts.answered(back, asked=CLOCK + 20, clock=CLOCK + 20.1)
-    assert restarts.worst("u") == Outage(end(), pytest.approx(5.2), 4.0)
+    assert restarts.worst("u") == Outage(end(), pytest.approx(5.2), 3.0)
     assert restarts.over() == {"u"}
 
 
@@ -56,6 +56,15 @@ def test_until_a_bad_answer_there_certainly_was_no_good_one() -> None:
     restarts.refused(pod(end()), asked=CLOCK + 12)
     restarts.answered(pod(end(), ready_after=2), asked=CLOCK + 27, clock=CLOCK + 28)
     assert restarts.worst("u") == Outage(end(), 28.0, 12.0)
+
+
+def test_a_nodes_clock_that_lags_makes_nothing_certain() -> None:
+    """Its stamp seems three seconds old though the container has just ended."""
+    restarts = serving()
+    restarts.seen(pod(end(ago=3.0)), now=NOW, clock=CLOCK)
+    restarts.refused(pod(end(ago=3.0)), asked=CLOCK + 28)
+    restarts.answered(pod(end(ago=3.0)), asked=CLOCK + 29, clock=CLOCK + 29)
+    assert restarts.worst("u") == Outage(end(ago=3.0), 32.0, 28.0)
 
 
 def test_an_answer_that_was_asked_for_before_the_end_ends_nothing() -> None:
@@ -71,7 +80,7 @@ def test_a_second_end_on_the_way_back_makes_the_outage_longer_and_not_another() 
     second = end(ago=-10, container="guard")
     restarts.seen(pod(end(), second), now=at(10), clock=CLOCK + 10)
     restarts.answered(pod(end(), second, ready_after=14), asked=CLOCK + 15, clock=CLOCK + 15)
-    assert restarts.worst("u") == Outage(end(), 15.0, 14.0)
+    assert restarts.worst("u") == Outage(end(), 15.0, 13.0)
 
 
 def test_the_worst_of_a_pod_is_kept() -> None:
@@ -81,7 +90,7 @@ def test_the_worst_of_a_pod_is_kept() -> None:
         restarts.seen(pod(ended), now=at(begins), clock=CLOCK + begins)
         back = CLOCK + begins + lasts
         restarts.answered(pod(ended, ready_after=begins + lasts - 1), asked=back, clock=back)
-    assert restarts.worst("u") == Outage(end(ago=-100), 40.0, 39.0)
+    assert restarts.worst("u") == Outage(end(ago=-100), 40.0, 38.0)
 
 
 @pytest.mark.parametrize(("ago", "timed"), [(3.0, True), (3.1, False), (-5.0, True), (-5.1, False)])

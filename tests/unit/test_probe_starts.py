@@ -71,7 +71,7 @@ def test_a_start_took_at_least_until_the_last_bad_answer_before_the_first_good_o
         starts.refused("u", clock)
     starts.answered("u", 1035.0)
     starts.refused("u", 1050.0)
-    assert (starts.silent_seconds("u"), starts.seconds("u")) == (21.0, 36.0)
+    assert (starts.silent_seconds("u"), starts.seconds("u")) == (18.0, 36.0)
 
 
 def test_who_was_not_seen_to_begin_is_not_known_to_have_answered_badly() -> None:
@@ -82,7 +82,7 @@ def test_who_was_not_seen_to_begin_is_not_known_to_have_answered_badly() -> None
 
 @pytest.mark.parametrize(
     ("ready", "silent", "expected"),
-    [(4, 0.0, "4.0"), (4, 12.0, "12.0"), (None, 0.0, "0.0"), (400, 0.0, "30.0")],
+    [(4, 0.0, "3.0"), (4, 12.0, "12.0"), (None, 0.0, "0.0"), (400, 0.0, "30.0")],
     ids=["until Ready", "until a bad answer", "nobody knows", "never longer than the whole"],
 )
 def test_a_start_says_how_long_it_took_at_least(ready: int | None, silent: float, expected: str) -> None:
@@ -112,7 +112,7 @@ def test_a_start_is_an_event_of_the_pods_template_with_its_phases() -> None:
     assert (found.key, found.value, found.unit, found.scope) == (("cold-start", "start/a"), 6.25, "s", "Event")
     assert found.binding == Binding(pod_uid="u", template_digest=DIGEST)
     assert found.observations == {
-        "notBeforeSeconds": "5.0",
+        "notBeforeSeconds": "4.0",
         "phase.scheduled": "0",
         "phase.image": "2",
         "phase.loaded": "5",

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.measurement import RESTART, Measurement
-from verticalmodel.probe.starts import EARLY, LATE, NOT_BEFORE
+from verticalmodel.probe.starts import EARLY, LATE, NOT_BEFORE, STAMP_SECONDS
 from verticalmodel.probe.world import End, Pod
 
 __all__ = ["Outage", "Restarts", "restart"]
@@ -40,6 +40,8 @@ class Outage:
 class _Open:
     end: End
     begun: float
+    seen: float
+    """When we heard of the end: a clock on the node that lags makes no outage certain for longer."""
     refused: float
 
 
@@ -61,8 +63,7 @@ class Restarts:
             return
         since = (now - last.at).total_seconds()
         if pod.uid in self._served and pod.uid not in self._open and EARLY <= since <= LATE:
-            begun = clock - max(since, 0.0)
-            self._open[pod.uid] = _Open(last, begun, begun)
+            self._open[pod.uid] = _Open(last, begun=clock - max(since, 0.0), seen=clock, refused=clock)
 
     def refused(self, pod: Pod, *, asked: float) -> None:
         """The pod was asked at this moment and answered badly."""
@@ -78,7 +79,7 @@ class Restarts:
             return
         del self._open[pod.uid]
         ready = next((moment for name, moment in pod.milestones if name == "loaded"), outage.end.at)
-        certain = max(outage.refused - outage.begun, (ready - outage.end.at).total_seconds())
+        certain = max(outage.refused - outage.seen, (ready - outage.end.at).total_seconds() - STAMP_SECONDS, 0.0)
         over = Outage(outage.end, clock - outage.begun, min(certain, clock - outage.begun))
         worst = self._worst.get(pod.uid)
         if worst is None or (over.certain_seconds, over.seconds) > (worst.certain_seconds, worst.seconds):

@@ -17,7 +17,7 @@ from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.measurement import START, Measurement
 from verticalmodel.probe.world import Pod
 
-__all__ = ["EARLY", "LATE", "NOT_BEFORE", "Starts", "start"]
+__all__ = ["EARLY", "LATE", "NOT_BEFORE", "STAMP_SECONDS", "Starts", "start"]
 
 NOT_BEFORE = "notBeforeSeconds"
 """Observation: the start took at least that long."""
@@ -26,6 +26,8 @@ METHOD = (
     "from the creation of the pod, first seen at most 3 s later, to its first good canary answer, on the prober's "
     "monotonic clock; phases by the stamps of API server and kubelet, in whole seconds"
 )
+STAMP_SECONDS = 1.0
+"""Stamps have whole seconds, so that much of the time between two of them is not certain."""
 LATE, EARLY = 3.0, -5.0
 """Seconds from the stamp of an event to its first sight: the watch's delay and what clocks may differ by."""
 
@@ -71,8 +73,11 @@ class Starts:
         return self._answered[uid] - self._begun[uid] if uid in self._answered else None
 
     def silent_seconds(self, uid: str) -> float:
-        """How long after its creation the pod was last known to answer badly; 0 where it never was."""
-        return self._refused[uid] - self._begun[uid] if uid in self._refused else 0.0
+        """How long after its creation the pod was last known to answer badly; 0 where it never was.
+
+        Less what the stamp of its creation may be off our clock.
+        """
+        return max(self._refused[uid] - self._begun[uid] - LATE, 0.0) if uid in self._refused else 0.0
 
 
 def start(pod: Pod, seconds: float, silent_seconds: float, now: datetime) -> Measurement:
@@ -92,7 +97,7 @@ def start(pod: Pod, seconds: float, silent_seconds: float, now: datetime) -> Mea
         method=METHOD,
         binding=Binding(pod_uid=pod.uid, template_digest=pod.template_digest),
         observations={
-            NOT_BEFORE: f"{min(max(silent_seconds, phases.get('loaded', 0.0)), seconds):.1f}",
+            NOT_BEFORE: f"{min(max(silent_seconds, phases.get('loaded', 0.0) - STAMP_SECONDS, 0.0), seconds):.1f}",
             **{f"phase.{name}": f"{end:g}" for name, end in phases.items()},
         },
         measured_at=now,
