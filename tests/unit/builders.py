@@ -230,6 +230,20 @@ def stranger_drafts(owner: ObservedPod, *, value: float = 0.0, **seen: str) -> t
     )
 
 
+def event_draft(
+    measure: str, event: str, pod_name: str, seconds: float, seen: Mapping[str, str], **changes: Any
+) -> Draft:
+    """An event of a pod that took so long; `seen` says what was observed, how long it took at least among it."""
+    figures = {
+        "value": seconds,
+        "unit": "s",
+        "scope": "Event",
+        "windowSeconds": abs(seconds),
+        "binding": {"podUid": f"uid-of-{pod_name}", "templateDigest": DIGEST},
+    }
+    return draft(measure, f"{event}/{pod_name}", seen, **{**figures, **changes})
+
+
 def canary_draft(owner: ObservedPod, answer: str = "good", **changes: Any) -> Draft:
     """A canary's answer from a pod."""
     good = {"value": 0.02, "unit": "s", "binding": {"podUid": owner.uid}}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from unit.builders import DIGEST, NAME, NOW, OLD_DIGEST, Draft, World, draft, good_world, standard
+from unit.builders import DIGEST, NAME, NOW, OLD_DIGEST, Draft, World, event_draft, good_world, standard
 from verticalmodel.api.conditions import ClauseReason
 from verticalmodel.api.model_status import Start, StartPhase
 from verticalmodel.judge.judge import judge
@@ -22,14 +22,7 @@ def start_draft(pod: str, seconds: float, *, not_before: str | None = None, **ch
     """A start that the prober timed, to the moment unless `not_before` says how long it took at least."""
     seen = {"notBeforeSeconds": f"{max(seconds, 0):g}" if not_before is None else not_before}
     seen |= {"phase.scheduled": "0", "phase.image": "2", "phase.unsealed": "3", "phase.started": "3"}
-    figures = {
-        "value": seconds,
-        "unit": "s",
-        "scope": "Event",
-        "windowSeconds": abs(seconds),
-        "binding": {"podUid": f"uid-of-{pod}", "templateDigest": DIGEST},
-    }
-    return draft("cold-start", f"start/{pod}", seen, **{**figures, **changes})
+    return event_draft("cold-start", "start", pod, seconds, seen, **changes)
 
 
 def world(*starts: Draft, **changes: Any) -> World:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from unit.builders import DIGEST, NAME, NOW, OLD_DIGEST, Draft, World, draft, good_world, pod
+from unit.builders import DIGEST, NAME, NOW, OLD_DIGEST, Draft, World, event_draft, good_world, pod
 from verticalmodel.api.conditions import ClauseReason
 from verticalmodel.judge.judge import judge
 from verticalmodel.judge.verdict import Verdict
@@ -19,14 +19,7 @@ A, B = f"{NAME}-a", f"{NAME}-b"
 def outage(of: str, seconds: float, *, certain: str | None = None, **changes: Any) -> Draft:
     """An outage that the prober timed, to the moment unless `certain` says how long it took at least."""
     seen = {"notBeforeSeconds": f"{seconds:g}" if certain is None else certain, "ended": "server", "exitCode": "137"}
-    figures = {
-        "value": seconds,
-        "unit": "s",
-        "scope": "Event",
-        "windowSeconds": abs(seconds),
-        "binding": {"podUid": f"uid-of-{of}", "templateDigest": DIGEST},
-    }
-    return draft("restart-within-budget", f"restart/{of}", seen, **{**figures, **changes})
+    return event_draft("restart-within-budget", "restart", of, seconds, seen, **changes)
 
 
 def verdict(*outages: Draft, **changes: Any) -> Verdict:

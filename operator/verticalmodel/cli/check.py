@@ -22,8 +22,8 @@ from verticalmodel.api.operatingstandard import OperatingStandard
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.cli.check_report import Remark, as_json, as_text, checked
 from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS, asking, connect, kubeconfig_options
-from verticalmodel.cli.reading import WHERE
-from verticalmodel.facts import Facts, Node, NodeGpu, Platform
+from verticalmodel.cli.reading import WHERE, cluster_object
+from verticalmodel.facts import Facts, Node, Platform
 from verticalmodel.shell import inventory
 
 _KIND = "VerticalModel"
@@ -53,7 +53,8 @@ def command(
         connection, own = connect(kubeconfig, context)
         # All of the file first: nothing is asked about half of it.
         given = list(_models(filename, namespace or own))
-        told = [checked(model, _facts(connection, model), _dry_run(connection, body)) for body, model in given]
+        offer = _offer(connection)
+        told = [checked(model, _facts(connection, offer, model), _dry_run(connection, body)) for body, model in given]
     if output == "json":
         click.echo(json.dumps([as_json(one) for one in told]))
     else:
@@ -121,14 +122,13 @@ def _message(error: ApiException) -> str:
         return f"{error.status} {error.reason}"
 
 
-def _facts(connection: client.ApiClient, model: VerticalModel) -> Facts | None:
-    """What the cluster offers to the model; None where its reader may not read it. Raises ApiException."""
+def _offer(connection: client.ApiClient) -> Facts | None:
+    """What the cluster offers to any model; None where its reader may not read it. Raises ApiException."""
     try:
-        runtime, standard = model.spec.runtime.name, model.spec.standard.name
         return Facts(
             platform=Platform(guard_image="guard", unseal_image="unseal", version=__version__),
-            runtime=_read(connection, "modelruntimes", runtime, ModelRuntime),
-            standard=_read(connection, "operatingstandards", standard, OperatingStandard),
+            runtime=None,
+            standard=None,
             nodes=_nodes(connection),
             device_classes=frozenset(one["metadata"]["name"] for one in _listed(connection, "deviceclasses")),
         )
@@ -138,13 +138,25 @@ def _facts(connection: client.ApiClient, model: VerticalModel) -> Facts | None:
         raise
 
 
+def _facts(connection: client.ApiClient, offer: Facts | None, model: VerticalModel) -> Facts | None:
+    """The offer with the model's runtime and standard; None where not all may be read. Raises ApiException."""
+    if offer is None:
+        return None
+    try:
+        return replace(
+            offer,
+            runtime=_read(connection, "modelruntimes", model.spec.runtime.name, ModelRuntime),
+            standard=_read(connection, "operatingstandards", model.spec.standard.name, OperatingStandard),
+        )
+    except ApiException as error:
+        if error.status == FORBIDDEN:
+            return None
+        raise
+
+
 def _read(connection: client.ApiClient, plural: str, name: str, kind: type[_Kind]) -> _Kind | None:
     try:
-        return kind.model_validate(
-            client.CustomObjectsApi(connection).get_cluster_custom_object(
-                *WHERE, plural, name, _request_timeout=REQUEST_SECONDS
-            )
-        )
+        return kind.model_validate(cluster_object(client.CustomObjectsApi(connection), plural, name))
     except ApiException as error:
         if error.status == NOT_FOUND:
             return None
@@ -153,13 +165,9 @@ def _read(connection: client.ApiClient, plural: str, name: str, kind: type[_Kind
 
 def _nodes(connection: client.ApiClient) -> tuple[Node, ...]:
     listed = client.CoreV1Api(connection).list_node(_request_timeout=REQUEST_SECONDS)
-    published: dict[str, list[NodeGpu]] = {}
-    for one in _listed(connection, "resourceslices"):
-        found = inventory.gpu_slice(one)
-        if found is not None:
-            published.setdefault(found[0], []).extend(found[1])
+    slices = (inventory.gpu_slice(one) for one in _listed(connection, "resourceslices"))
     nodes = (inventory.node(connection.sanitize_for_serialization(one)) for one in listed.items)  # type: ignore[no-untyped-call]
-    return tuple(replace(one, devices=tuple(published.get(one.name, ()))) for one in nodes)
+    return inventory.with_devices(nodes, (one for one in slices if one is not None))
 
 
 def _listed(connection: client.ApiClient, plural: str) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ from kubernetes.client.exceptions import ApiException
 from verticalmodel import standard
 from verticalmodel.api import names
 from verticalmodel.api.operatingstandard import COMPARISONS, Clause, OperatingStandard, OperatingStandardSpec
-from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS, asking, connect, kubeconfig_options
-from verticalmodel.cli.reading import WHERE
+from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, asking, connect, kubeconfig_options
+from verticalmodel.cli.reading import cluster_object
 from verticalmodel.judge.judge import measured
 from verticalmodel.judge.measures import HOW
 
@@ -57,9 +57,7 @@ def _stored(name: str, kubeconfig: Path | None, context: str | None) -> Operatin
     """A rulebook as the cluster has it. Raises ClickException."""
     with asking(lambda error: _refused(error, name)):
         connection, _ = connect(kubeconfig, context)
-        found = client.CustomObjectsApi(connection).get_cluster_custom_object(
-            *WHERE, "operatingstandards", name, _request_timeout=REQUEST_SECONDS
-        )
+        found = cluster_object(client.CustomObjectsApi(connection), "operatingstandards", name)
     return OperatingStandard.model_validate(found).spec
 
 

@@ -17,7 +17,7 @@ from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS, kubeconfig_options
 from verticalmodel.standard import manifest
 
-__all__ = ["FORMATS", "WHERE", "model_of", "model_options", "refused", "say", "standard_of"]
+__all__ = ["FORMATS", "WHERE", "cluster_object", "model_of", "model_options", "refused", "say", "standard_of"]
 
 WHERE = (names.GROUP, names.VERSION)
 
@@ -50,15 +50,18 @@ def model_of(api: client.CustomObjectsApi, namespace: str, name: str) -> Vertica
     return VerticalModel.model_validate(found)
 
 
+def cluster_object(api: client.CustomObjectsApi, plural: str, name: str) -> Any:
+    """A cluster-scoped object of ours, as the API server shows it. Raises ApiException."""
+    return api.get_cluster_custom_object(*WHERE, plural, name, _request_timeout=REQUEST_SECONDS)
+
+
 def standard_of(api: client.CustomObjectsApi, model: VerticalModel) -> OperatingStandard | None:
     """The standard that judges it; None where there is none or it may not be read. Raises ApiException.
 
     Who may not read the default edition is given the one of this version: editions do not change.
     """
     try:
-        found: Any = api.get_cluster_custom_object(
-            *WHERE, "operatingstandards", model.spec.standard.name, _request_timeout=REQUEST_SECONDS
-        )
+        found = cluster_object(api, "operatingstandards", model.spec.standard.name)
     except ApiException as error:
         if error.status == FORBIDDEN and model.spec.standard.name == names.DEFAULT_STANDARD:
             return OperatingStandard.model_validate(manifest(names.DEFAULT_STANDARD))

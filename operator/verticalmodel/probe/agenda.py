@@ -17,13 +17,13 @@ __all__ = ["REFRESH", "Agenda", "agenda", "doubtful", "gone", "wait_seconds", "w
 REFRESH = (0.5, 0.7)
 """A model's evidence is renewed at a random share of its lifetime in this range: the subject cannot know when, writes
 are at most one per half a lifetime, and what remains is time to try again."""
-_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _TOGETHER = 0.25
 """When one entry is due, those older than this share go with it, so that all of a model's are written at one time."""
 PERSISTENT = 25.0
 """Looks that say nothing are written after so many seconds of nothing else: a pod's first ones are no finding."""
 
 
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _AHEAD = timedelta(seconds=5)
 """How far a clock that asks for a measurement may be ahead of ours; what is later still is no request."""
 

@@ -108,7 +108,9 @@ class Cluster:
             stranger_from,
             namespace=names.STRANGER_NAMESPACE,
             labels={names.LABEL_NAME: names.STRANGER_NAMESPACE},
+            on_change=lambda *_: self._place_strangers(),
         )
+        self._strangers_by_node: Mapping[str, Stranger] = {}
         self.nodes: Informer[Node] = Informer(api, NODES, node_from)
         self.standards: Informer[dict[str, float]] = Informer(
             api, OPERATING_STANDARDS, lifetimes_from, on_change=lambda key, *_: self._touch_all("standard", key.name)
@@ -185,7 +187,7 @@ class Cluster:
             asked_at=wish.asked_at,
             begun=self.starts.seen(),
             restarted=self.restarts.over(),
-            strangers={one.node: one for one in self.strangers.values.values()},
+            strangers=self._strangers_by_node,
         )
 
     def nodes_of(self, model: Model) -> tuple[Node, ...]:
@@ -198,15 +200,20 @@ class Cluster:
         name = names.evidence_name(model.name, model.uid, names.MANAGER_PROBER)
         return self.evidence.get(Key(model.namespace, name))
 
+    def _place_strangers(self) -> None:
+        """Kept for all models: each of their passes asks for it."""
+        self._strangers_by_node = {one.node: one for one in self.strangers.values.values()}
+
     def _pod_changed(self, key: Key, old: Pod | None, new: Pod | None) -> None:
         if old is not None and (new is None or new.uid != old.uid):
             self.starts.gone(old.uid)
             self.restarts.gone(old.uid)
+        now, clock = datetime.now(UTC), time.monotonic()
         # What the first list shows was there before us.
         if new is not None and (old is None or old.uid != new.uid) and self.pods.synced.is_set():
-            self.starts.appeared(new, now=datetime.now(UTC), clock=time.monotonic())
+            self.starts.appeared(new, now=now, clock=clock)
         if new is not None:
-            self.restarts.seen(new, now=datetime.now(UTC), clock=time.monotonic())
+            self.restarts.seen(new, now=now, clock=clock)
         for name in {pod.model for pod in (old, new) if pod is not None}:
             self._touch(Key(key.namespace, name))
 

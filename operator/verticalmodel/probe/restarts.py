@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.measurement import RESTART, Measurement
-from verticalmodel.probe.starts import EARLY, LATE, NOT_BEFORE, STAMP_SECONDS
+from verticalmodel.probe.starts import NOT_BEFORE, STAMP_SECONDS, begun_at
 from verticalmodel.probe.world import End, Pod
 
 __all__ = ["Outage", "Restarts", "restart"]
@@ -61,9 +61,9 @@ class Restarts:
         self._ends[pod.uid] = max(known or _NEVER, last.at if last else _NEVER)
         if last is None or known is None or last.at <= known:
             return
-        since = (now - last.at).total_seconds()
-        if pod.uid in self._served and pod.uid not in self._open and EARLY <= since <= LATE:
-            self._open[pod.uid] = _Open(last, begun=clock - max(since, 0.0), seen=clock, refused=clock)
+        begun = begun_at(last.at, now=now, clock=clock)
+        if begun is not None and pod.uid in self._served and pod.uid not in self._open:
+            self._open[pod.uid] = _Open(last, begun, seen=clock, refused=clock)
 
     def refused(self, pod: Pod, *, asked: float) -> None:
         """The pod was asked at this moment and answered badly."""

@@ -17,7 +17,7 @@ from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.measurement import START, Measurement
 from verticalmodel.probe.world import Pod
 
-__all__ = ["EARLY", "LATE", "NOT_BEFORE", "STAMP_SECONDS", "Starts", "start"]
+__all__ = ["NOT_BEFORE", "STAMP_SECONDS", "Starts", "begun_at", "start"]
 
 NOT_BEFORE = "notBeforeSeconds"
 """Observation: the start took at least that long."""
@@ -28,8 +28,14 @@ METHOD = (
 )
 STAMP_SECONDS = 1.0
 """Stamps have whole seconds, so that much of the time between two of them is not certain."""
-LATE, EARLY = 3.0, -5.0
+_LATE, _EARLY = 3.0, -5.0
 """Seconds from the stamp of an event to its first sight: the watch's delay and what clocks may differ by."""
+
+
+def begun_at(stamp: datetime, *, now: datetime, clock: float) -> float | None:
+    """When an event of this stamp happened by our monotonic clock, which shows `clock` now; None if seen too late."""
+    since = (now - stamp).total_seconds()
+    return clock - max(since, 0.0) if _EARLY <= since <= _LATE else None
 
 
 @dataclass
@@ -42,11 +48,9 @@ class Starts:
 
     def appeared(self, pod: Pod, *, now: datetime, clock: float) -> None:
         """A watch told of a pod for the first time."""
-        if pod.created_at is None:
-            return
-        since = (now - pod.created_at).total_seconds()
-        if EARLY <= since <= LATE:
-            self._begun.setdefault(pod.uid, clock - max(since, 0.0))
+        begun = begun_at(pod.created_at, now=now, clock=clock) if pod.created_at is not None else None
+        if begun is not None:
+            self._begun.setdefault(pod.uid, begun)
 
     def answered(self, uid: str, clock: float) -> None:
         """The pod gave a good answer; only the first one counts."""
@@ -77,7 +81,7 @@ class Starts:
 
         Less what the stamp of its creation may be off our clock.
         """
-        return max(self._refused[uid] - self._begun[uid] - LATE, 0.0) if uid in self._refused else 0.0
+        return max(self._refused[uid] - self._begun[uid] - _LATE, 0.0) if uid in self._refused else 0.0
 
 
 def start(pod: Pod, seconds: float, silent_seconds: float, now: datetime) -> Measurement:

@@ -11,7 +11,6 @@ from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.facts import (
     Facts,
     Node,
-    NodeGpu,
     Observed,
     ObservedClaim,
     ObservedPod,
@@ -29,6 +28,7 @@ from verticalmodel.preflight import Trials
 from verticalmodel.render.metadata import ROLE_PREFLIGHT
 from verticalmodel.render.route import INGRESS, INGRESS_ROUTE_TCP
 from verticalmodel.shell.caches import OURS, Caches
+from verticalmodel.shell.inventory import with_devices
 from verticalmodel.shell.projection import Pod, read_evidence
 from verticalmodel.shell.routes import routed_class
 from verticalmodel.shell.serving_certificates import asked
@@ -138,10 +138,7 @@ def _pods(known: Informer[Pod], group: tuple[str, str]) -> tuple[ObservedPod, ..
 
 def nodes(caches: Caches) -> tuple[Node, ...]:
     """What every node offers to GPU models."""
-    published: dict[str, list[NodeGpu]] = {}
-    for node, devices in caches.slices.values.values():
-        published.setdefault(node, []).extend(devices)
-    return tuple(replace(node, devices=tuple(published.get(node.name, ()))) for node in caches.nodes.values.values())
+    return with_devices(caches.nodes.values.values(), caches.slices.values.values())
 
 
 def _host_keeper(caches: Caches, model: VerticalModel) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from verticalmodel.api import names
@@ -74,6 +75,14 @@ def gpu_slice(obj: Mapping[str, Any]) -> tuple[str, tuple[NodeGpu, ...]] | None:
         return None
     found = (_device(one) for one in spec.get("devices") or () if not _kept_away(one))
     return spec["nodeName"], tuple(one for one in found if one is not None)
+
+
+def with_devices(nodes: Iterable[Node], slices: Iterable[tuple[str, tuple[NodeGpu, ...]]]) -> tuple[Node, ...]:
+    """The nodes with the GPUs that all slices publish for them."""
+    published: dict[str, list[NodeGpu]] = {}
+    for name, devices in slices:
+        published.setdefault(name, []).extend(devices)
+    return tuple(replace(one, devices=tuple(published.get(one.name, ()))) for one in nodes)
 
 
 def _kept_away(device: Mapping[str, Any]) -> bool:

@@ -22,10 +22,9 @@ from verticalmodel.api.conditions import ClauseReason
 from verticalmodel.api.evidence import Entry
 from verticalmodel.api.model_status import Start, StartPhase
 from verticalmodel.api.operatingstandard import Clause
-from verticalmodel.facts import Observed, ObservedPod
-from verticalmodel.judge.admissible import Instance, witnesses
-from verticalmodel.judge.durations import SECONDS, read_duration
-from verticalmodel.judge.instances import Reading, admission, combine, examine, unknown
+from verticalmodel.facts import Observed
+from verticalmodel.judge.events import SECONDS, Events, read_duration
+from verticalmodel.judge.instances import Reading, unknown
 from verticalmodel.judge.numbers import shown
 from verticalmodel.judge.verdict import Verdict
 
@@ -48,15 +47,14 @@ _OURS = "prober's monotonic clock"
 
 def cold_start(clause: Clause, observed: Observed) -> Verdict:
     """Clause 7 over the starts of all pods of the model's own; value in seconds."""
-    pods = _pods(observed)
-    expected = ((_instance(pod), lambda entry: _read(clause, entry)) for pod in pods)
-    looks = examine(clause, observed, MEASURERS, expected)
-    telling = [look for look in looks if look.reason is not ClauseReason.NOT_MEASURED]
-    if telling:
-        return combine(clause, telling, nothing="", remedy=_REMEDY)
+    starts = _starts(clause, observed)
+    told = starts.told(lambda entry: _read(clause, entry), remedy=_REMEDY)
+    if told is not None:
+        return told
+    pods = starts.pods
     if not pods:
         return unknown(clause, ClauseReason.NOT_MEASURED, "No pod of the model exists, so there is no start to time")
-    timed = [entry.value for _, entry in _starts(clause, observed) if entry.value is not None]
+    timed = [entry.value for _, entry in starts.admitted() if entry.value is not None]
     slowest = f"; the slowest took {shown(clause, max(timed))}" if timed else ""
     return unknown(
         clause,
@@ -69,7 +67,7 @@ def cold_start(clause: Clause, observed: Observed) -> Verdict:
 def last_start(observed: Observed) -> Start | None:
     """The newest start that was timed, phase by phase; None where there is none or no clause that asks for it."""
     clauses = observed.standard.spec.clauses if observed.standard is not None else ()
-    starts = [one for clause in clauses if clause.measure == NAME for one in _starts(clause, observed)]
+    starts = [one for clause in clauses if clause.measure == NAME for one in _starts(clause, observed).admitted()]
     timed = [(pod, entry, entry.value) for pod, entry in starts if entry.value is not None and entry.value >= 0]
     if not timed:
         return None
@@ -89,22 +87,8 @@ def _phases(entry: Entry) -> Iterator[StartPhase]:
         yield StartPhase(name=name, seconds=ends[name], source=_SOURCES[name])
 
 
-def _pods(observed: Observed) -> list[ObservedPod]:
-    return [pod for pod in observed.pods if pod.serving and pod.owned and pod.template_digest]
-
-
-def _instance(pod: ObservedPod) -> Instance:
-    return Instance(f"start/{pod.name}", pod_uid=pod.uid, template_digest=pod.template_digest)
-
-
-def _starts(clause: Clause, observed: Observed) -> Iterator[tuple[ObservedPod, Entry]]:
-    """Each pod with what is admitted of its start."""
-    heard = witnesses(observed, admission(clause, MEASURERS))
-    for pod in _pods(observed):
-        instance = _instance(pod)
-        for witness in heard.get(instance.name, ()):
-            if witness.reason is ClauseReason.MEASURED and instance.is_subject_of(witness.entry):
-                yield pod, witness.entry
+def _starts(clause: Clause, observed: Observed) -> Events:
+    return Events("start", clause, observed, MEASURERS)
 
 
 def _read(clause: Clause, entry: Entry) -> Reading:

@@ -13,16 +13,13 @@ Ignores: outages of pods that are gone or replaced, and such as have not ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from verticalmodel.api import names
 from verticalmodel.api.conditions import ClauseReason
 from verticalmodel.api.evidence import Entry
 from verticalmodel.api.operatingstandard import Clause
 from verticalmodel.facts import Observed
-from verticalmodel.judge.admissible import Instance, witnesses
-from verticalmodel.judge.durations import read_duration
-from verticalmodel.judge.instances import Reading, admission, combine, examine, unknown
+from verticalmodel.judge.events import Events, read_duration
+from verticalmodel.judge.instances import Reading, unknown
 from verticalmodel.judge.numbers import shown
 from verticalmodel.judge.verdict import Verdict
 
@@ -37,30 +34,17 @@ _REMEDY = "See why it ended and what its start waits for: kubectl describe pod"
 
 def restart_within_budget(clause: Clause, observed: Observed) -> Verdict:
     """Clause 8 over the worst outage of every pod of the model's own; value in seconds."""
-    instances = [
-        Instance(f"restart/{pod.name}", pod_uid=pod.uid, template_digest=pod.template_digest)
-        for pod in observed.pods
-        if pod.serving and pod.owned and pod.template_digest
-    ]
-    looks = examine(clause, observed, MEASURERS, ((one, lambda entry: _read(clause, entry)) for one in instances))
-    telling = [look for look in looks if look.reason is not ClauseReason.NOT_MEASURED]
-    if telling:
-        return combine(clause, telling, nothing="", remedy=_REMEDY)
-    timed = [entry.value for entry in _outages(clause, observed, instances) if entry.value is not None]
+    outages = Events("restart", clause, observed, MEASURERS)
+    told = outages.told(lambda entry: _read(clause, entry), remedy=_REMEDY)
+    if told is not None:
+        return told
+    timed = [entry.value for _, entry in outages.admitted() if entry.value is not None]
     slowest = f"; the longest took {shown(clause, max(timed))}" if timed else ""
     return unknown(
         clause,
         ClauseReason.NOT_MEASURED,
         f"No drill has shown it. Real outages that were timed, by pod: {len(timed)}{slowest}",
     )
-
-
-def _outages(clause: Clause, observed: Observed, instances: list[Instance]) -> Iterator[Entry]:
-    heard = witnesses(observed, admission(clause, MEASURERS))
-    for instance in instances:
-        for witness in heard.get(instance.name, ()):
-            if witness.reason is ClauseReason.MEASURED and instance.is_subject_of(witness.entry):
-                yield witness.entry
 
 
 def _read(clause: Clause, entry: Entry) -> Reading:
