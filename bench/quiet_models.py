@@ -22,7 +22,8 @@ from verticalmodel.api import names
 from verticalmodel.api.evidence import Entry
 from verticalmodel.probe.agenda import REFRESH, agenda, wait_seconds, worth_writing
 from verticalmodel.probe.measurement import CONTAINER, MEASURES, Key, Measurement, key_of
-from verticalmodel.probe.world import Container, Expected, Model, Pod, Service
+from verticalmodel.probe.model import Model
+from verticalmodel.probe.world import Container, Expected, Pod, Service
 from verticalmodel.standard import load
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

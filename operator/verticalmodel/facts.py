@@ -185,6 +185,8 @@ class ObservedPod:
     """When a pod with ResourceClaims got its node, while its sandbox is not up; None otherwise."""
     was_ready: bool = False
     """It is Ready, or was at some time of its life."""
+    claims: tuple[str, ...] = ()
+    """Names of its ResourceClaims, in order; empty for one that has not been made yet."""
     claim_retries: int = 0
     """How often the pod was touched so that its claims are prepared anew."""
 

@@ -32,6 +32,7 @@ EDITION = editions.load(names.DEFAULT_STANDARD)
 TRANSPORT, SANDBOX, CANARY = "transport-encrypted", "sandbox-enforced", "canary-answer"
 OPERATING_SYSTEM, FRAMEWORK, TENANTS = "operating-system-supported", "framework-supported", "tenants-isolated"
 ISOLATION = "scenarios-isolated"
+GPU_MEMORY, MIXED_PRECISION = "gpu-memory-sufficient", "mixed-precision-supported"
 
 Draft = dict[str, Any]
 
@@ -86,6 +87,7 @@ def pod(name: str = f"{NAME}-a", **changes: Any) -> ObservedPod:
         template_digest=DIGEST,
         shares_host=(),
         containers=(container(names.CONTAINER_GUARD, pod=name), container(pod=name)),
+        claims=(f"{name}-gpu-x",),
     )
     return replace(good, **changes)
 
@@ -202,6 +204,24 @@ def tenants_draft(owner: ObservedPod, *, value: float = 0.0, **seen: str) -> Dra
     refused |= {"otherTenant": "refused 403", "ownToken": "answered"}
     figures = {"value": value, "unit": "wrongly answered requests", "binding": {"podUid": owner.uid}}
     return draft(TENANTS, f"pod/{owner.name}", {**refused, **about(owner), **seen}, **figures)
+
+
+def gpu(name: str = "gpu-0", *, memory: int = 24_152_899_584, capability: str = "8.9", product: str = "L4") -> str:
+    """A GPU in the prober's words; L4 by default, which reports less than 24 GiB and more than 24 GB."""
+    return f"gpu.nvidia.com/node-1/{name}: {memory} bytes, capability {capability}, {product}"
+
+
+def gpu_drafts(owner: ObservedPod, *gpus: str, **changes: Any) -> tuple[Draft, Draft]:
+    """Looks at the GPUs that the pod's claims were given, for clauses 1 and 2; one L4 where none is told."""
+    found = gpus or (gpu(),)
+    told = {f"claim.{place}": name for place, name in enumerate(owner.claims)}
+    told |= {f"gpu.{place:02}": text for place, text in enumerate(found)}
+    least = min(int(text.split()[1]) for text in found) / 1e9
+    binding = {"binding": {"podUid": owner.uid}}
+    return (
+        draft(GPU_MEMORY, f"pod/{owner.name}", told, **{"value": round(least, 4), "unit": "GB", **binding, **changes}),
+        draft(MIXED_PRECISION, f"pod/{owner.name}", told, **{"value": 1.0, "unit": "capable", **binding, **changes}),
+    )
 
 
 STRANGER_REFUSED = {
@@ -334,6 +354,6 @@ def good_world(**changes: Any) -> World:
         *endpoint_drafts(world.pods, world.service),
         *container_drafts(world.pods),
         *(made(one) for made in (canary_draft, system_draft, framework_draft, tenants_draft) for one in world.pods),
-        *(look for one in world.pods for look in stranger_drafts(one)),
+        *(look for one in world.pods for made in (stranger_drafts, gpu_drafts) for look in made(one)),
     )
     return world if world.drafts else replace(world, drafts=looks)

@@ -13,6 +13,7 @@ from typing import Any
 
 from unit.builders import CANARY, NOW, SANDBOX, TRANSPORT, World, container, sandbox_draft
 from unit.fixture_changes import Change, Fixtures, at, passing_for, unknown_for
+from unit.gpu_clause_fixtures import MEMORY_FIXTURES
 from unit.pod_clause_fixtures import POD_FIXTURES
 from unit.stranger_clause_fixtures import STRANGER_FIXTURES
 from verticalmodel.api import names
@@ -293,6 +294,7 @@ SANDBOX_FIXTURES = Fixtures(
 )
 
 FIXTURES: Mapping[int, Fixtures] = {
+    1: MEMORY_FIXTURES,
     13: TRANSPORT_FIXTURES,
     30: SANDBOX_FIXTURES,
     34: STRANGER_FIXTURES,

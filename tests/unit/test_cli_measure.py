@@ -16,7 +16,7 @@ from verticalmodel.cli.request import Progress, UnknownClauseError, exit_status,
 from verticalmodel.cli.status_report import report
 from verticalmodel.judge.request import measured_since
 
-AT_WILL = [5, 6, 13, 30, 31, 34]
+AT_WILL = [1, 2, 5, 6, 13, 30, 31, 34]
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,9 @@ def test_clauses_are_named_by_number_or_condition_in_any_case(chosen: tuple[str,
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("99", "'99' is no clause of vlm-2026; what can is 5 OperatingSystemSupported, 6 "),
+        ("99", "'99' is no clause of vlm-2026; what can is 1 GPUMemorySufficient, 2 "),
         ("transport", "'transport' is no clause of vlm-2026"),
-        ("9", "clause 9 TelemetryCollected cannot be measured at will; what can is 5 "),
+        ("9", "clause 9 TelemetryCollected cannot be measured at will; what can is 1 "),
         ("7", "clause 7 ColdStartWithinBudget cannot be measured at will"),
     ],
 )
@@ -48,7 +48,7 @@ def judged(
     """A model with these clauses (number, verdict, reason) in its status."""
     said = {"type": "Ready", "status": ready, "reason": "Suspended", "message": "as asked", "last_transition_time": NOW}
     clauses = tuple(
-        ClauseStatus(id=number, condition=f"C{number}", verdict=verdict, reason=reason)
+        ClauseStatus(id=number, condition=f"C{number}", verdict=verdict, reason=reason, instance="pod/a")
         for number, verdict, reason in verdicts
     )
     status = VerticalModelStatus(

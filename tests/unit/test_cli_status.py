@@ -19,10 +19,15 @@ from verticalmodel.cli.status_report import as_json, as_text, report
 LATER = NOW + timedelta(minutes=7, seconds=30)
 TLS: dict[str, Any] = {"id": 13, "condition": "TransportEncrypted", "reason": "Measured"}
 SANDBOX: dict[str, Any] = {"id": 30, "condition": "SandboxEnforced", "reason": "ThresholdExceeded"}
-GPU: dict[str, Any] = {"id": 1, "condition": "GPUMemorySufficient", "reason": "NotMeasured", "verdict": "Unknown"}
+NETWORK: dict[str, Any] = {
+    "id": 3,
+    "condition": "NetworkBandwidthSufficient",
+    "reason": "NotMeasured",
+    "verdict": "Unknown",
+}
 MET = ClauseStatus(**TLS, verdict="True", value=1.3, unit="TLS version", limit=1.3, valid_until=LATER)
 BROKEN = ClauseStatus(**SANDBOX, verdict="False", value=1, unit="ways out", limit=0, instance="pod breast-screening-a")
-OPEN = ClauseStatus(**GPU)
+OPEN = ClauseStatus(**NETWORK)
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> Condition:
@@ -55,7 +60,7 @@ def seen(*clauses: ClauseStatus, conditions: tuple[Condition, ...] = SERVES, gen
 
 def test_what_is_broken_comes_first_then_what_nobody_knows_then_what_holds() -> None:
     told = report(seen(MET, BROKEN, OPEN, conditions=(*SERVES, SAID)), standard(), NOW)
-    assert [line.id for line in told.clauses] == [30, 1, 13]
+    assert [line.id for line in told.clauses] == [30, 3, 13]
     assert as_text(told) == (
         "radiology/breast-screening  https://breast.radiology.svc  judged by vlm-2026\n"
         "  Accepted     True     Planned\n"
@@ -68,7 +73,7 @@ def test_what_is_broken_comes_first_then_what_nobody_knows_then_what_holds() -> 
         "      must act: model team\n"
         "\n"
         "UNKNOWN (1 of 3 clauses)\n"
-        "  not measured by this version: 1; `vmodel explain N` says what would measure it\n"
+        "  not measured by this version: 3; `vmodel explain N` says what would measure it\n"
         "\n"
         "MET (1 of 3 clauses)\n"
         "   13 TransportEncrypted           1.3 TLS version, at least 1.3 until 12:07:30Z, 7 min 30 s from now\n"
@@ -77,7 +82,7 @@ def test_what_is_broken_comes_first_then_what_nobody_knows_then_what_holds() -> 
 
 def test_wide_leaves_nothing_out_of_any_clause() -> None:
     holds = condition("TransportEncrypted", "True", "Measured", "all 2 instances hold")
-    nobody = condition("GPUMemorySufficient", "Unknown", "NotMeasured", "nobody measures it")
+    nobody = condition("NetworkBandwidthSufficient", "Unknown", "NotMeasured", "nobody measures it")
     told = report(seen(MET, BROKEN, OPEN, conditions=(*SERVES, SAID, holds, nobody)), standard(), NOW)
     assert as_text(told, wide=True).partition("BROKEN")[2] == (
         " (1 of 3 clauses)\n"
@@ -87,8 +92,8 @@ def test_wide_leaves_nothing_out_of_any_clause() -> None:
         "      must act: model team\n"
         "\n"
         "UNKNOWN (1 of 3 clauses)\n"
-        "    1 GPUMemorySufficient\n"
-        f"      {EDITION.clauses[0].title}\n"
+        "    3 NetworkBandwidthSufficient\n"
+        f"      {EDITION.clauses[2].title}\n"
         "      NotMeasured: nobody measures it\n"
         "      must act: platform\n"
         "\n"
@@ -111,12 +116,12 @@ def test_a_clause_that_this_version_measures_is_told_apart_from_those_that_it_do
     others = [
         ClauseStatus(id=one.id, condition=one.condition, reason="NotMeasured", verdict="Unknown")
         for one in standard().spec.clauses
-        if one.id in (1, 2, 3, 9, 10, 12)
+        if one.id in (3, 4, 9, 10, 12)
     ]
     said = condition("TransportEncrypted", "Unknown", "NotMeasured", "pod/a:8443: not measured")
     told = as_text(report(seen(awaited, *others, conditions=(*SERVES, said)), standard(), NOW))
     assert "   13 TransportEncrypted\n      NotMeasured: pod/a:8443: not measured\n" in told
-    assert "  not measured by this version: 1-3, 9-10, 12; `vmodel explain N`" in told
+    assert "  not measured by this version: 3-4, 9-10, 12; `vmodel explain N`" in told
 
 
 def test_a_true_whose_evidence_has_expired_is_unknown_whatever_is_stored() -> None:

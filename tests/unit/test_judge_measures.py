@@ -58,8 +58,8 @@ def test_the_clause_is_unknown_where(number: int, reason: ClauseReason, change: 
     assert len(found.message) <= MESSAGE_LIMIT
 
 
-NEVER_TRUE = {7, 8, 14}
-"""Clauses that can be found broken and, so far, not kept: test_judge_{cold_start,restart,parameters}.py."""
+NEVER_TRUE = {2, 7, 8, 14}
+"""Clauses that can be found broken and, so far, not kept: test_judge_{precision,cold_start,restart,parameters}.py."""
 
 
 def test_every_clause_with_a_measure_has_fixtures_that_pass_fail_and_stay_unknown() -> None:

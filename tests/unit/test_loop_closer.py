@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -29,6 +30,8 @@ from unit.builders import (
     canary_draft,
     container,
     framework_draft,
+    gpu,
+    gpu_drafts,
     pod,
     sandbox_draft,
     service,
@@ -57,6 +60,7 @@ Children = dict[str, dict[str, Any]]
 _HOST_FLAGS = ("hostPID", "hostIPC", "hostNetwork", "shareProcessNamespace")
 _TOKENS = "envoy.filters.http.jwt_authn"
 _WRONG_WAYS = ("noToken", "wrongToken", "expiredToken", "otherTenant")
+_MEMORY, _CAPABILITY = re.compile(r"quantity\('(\d+)'\)"), re.compile(r"semver\('(\d+\.\d+)\.0'\)")
 _VERSIONS = {"TLSv1_0": 1.0, "TLSv1_1": 1.1, "TLSv1_2": 1.2, "TLSv1_3": 1.3}
 
 
@@ -68,10 +72,11 @@ def read(path: str) -> dict[str, Any]:
 
 @cache
 def sample() -> VerticalModel:
-    """The sample, as the API server would show it, scaled to two pods."""
+    """The sample, as the API server would show it, scaled to two pods and with a GPU for each."""
     manifest = read("samples/breast-screening.yaml")
     manifest["metadata"] |= {"namespace": "radiology", "uid": UID}
     manifest["spec"]["replicas"] = 2
+    manifest["spec"].setdefault("resources", {})["gpu"] = {}
     return VerticalModel.model_validate(manifest)
 
 
@@ -85,9 +90,8 @@ def edition() -> OperatingStandard:
 def rendered() -> Children:
     """The sample's children, shared by all tests: copy before changing. Nothing else of a plan reaches the judge."""
     runtime = ModelRuntime.model_validate(read("runtimes/oip-onnx.yaml"))
-    planned = plan(
-        sample(), Facts(Platform(guard_image="guard:1", unseal_image="unseal:1", version="0.1.0"), runtime, edition())
-    )
+    platform = Platform(guard_image="guard:1", unseal_image="unseal:1", version="0.1.0")
+    planned = plan(sample(), Facts(platform, runtime, edition(), device_classes=frozenset({names.GPU_DEVICE_CLASS})))
     assert isinstance(planned, Plan), planned
     return {child["kind"]: child for child in children(planned, pin(planned, None))}
 
@@ -103,7 +107,7 @@ def dressed(made: Children, *, pod_pids_limit: str = "1024") -> World:
     ]
     drafts += [draft(one) for one in pods for draft in (canary_draft, system_draft, framework_draft)]
     drafts += [_ways_in(one, made["ConfigMap"]) for one in pods]
-    drafts += [look for one in pods for look in _strangers(one, made)]
+    drafts += [look for one in pods for look in (*_strangers(one, made), *_gpus(one, made))]
     endpoint = made.get("Service")
     if endpoint is not None:
         drafts.append(_handshakes(f"service/{endpoint['metadata']['name']}:443", {"serviceUid": SERVICE_UID}, tls))
@@ -124,6 +128,7 @@ def _live(deployment: Mapping[str, Any], name: str) -> ObservedPod:
         name,
         template_digest=template["metadata"]["annotations"][names.ANNOTATION_TEMPLATE_DIGEST],
         shares_host=tuple(flag for flag in _HOST_FLAGS if spec.get(flag)),
+        claims=tuple(f"{name}-{one['name']}-x" for one in spec.get("resourceClaims", ())),
         containers=tuple(
             container(one["name"], pod=name, limits=one.get("resources", {}).get("limits", {}))
             for one in (*beside, *spec["containers"])
@@ -165,6 +170,18 @@ def _handshakes(instance: str, binding: Mapping[str, str], tls: tuple[float, flo
     if highest < 1.3:
         seen |= dict.fromkeys(("tls13", "control_before", "control_after"), "inconclusive alert protocol_version")
     return transport_draft(instance, binding, value=min(old.values(), default=1.3), **seen)
+
+
+def _gpus(owner: ObservedPod, made: Children) -> tuple[Draft, ...]:
+    """What an honest prober reads where the scheduler gives the least device that the claim's selectors allow."""
+    template = made.get("ResourceClaimTemplate")
+    if not owner.claims or template is None:
+        return ()
+    request = template["spec"]["spec"]["devices"]["requests"][0]["exactly"]
+    asked = " ".join(one["cel"]["expression"] for one in request["selectors"])
+    memory, capability = _MEMORY.search(asked), _CAPABILITY.search(asked)
+    least = gpu(memory=int(memory[1]) if memory else 4 * 10**9, capability=capability[1] if capability else "3.5")
+    return gpu_drafts(owner, *[least.replace("gpu-0", f"gpu-{place}") for place in range(request["count"])])
 
 
 def _strangers(owner: ObservedPod, made: Children) -> tuple[Draft, ...]:
@@ -257,7 +274,22 @@ def _speaks(lowest: str, highest: str) -> Mutation:
     )
 
 
+def _selector(old: str, new: str) -> Mutation:
+    """The claim's selectors changed."""
+
+    def mutate(made: Children) -> None:
+        request = made["ResourceClaimTemplate"]["spec"]["spec"]["devices"]["requests"][0]["exactly"]
+        for one in request["selectors"]:
+            one["cel"]["expression"] = re.sub(old, new, one["cel"]["expression"])
+
+    return mutate
+
+
 MUTATIONS: dict[str, tuple[int, str, Mutation]] = {
+    "the claim asks for any memory": (1, "False", _selector(r"quantity\('\d+'\)", "anything")),
+    "the claim asks for 16 GB": (1, "False", _selector(r"quantity\('\d+'\)", "quantity('16000000000')")),
+    "the pods ask for no GPU": (1, "Unknown", lambda made: _pod_spec(made).pop("resourceClaims")),
+    "the claim's template is not rendered": (1, "Unknown", lambda made: made.pop("ResourceClaimTemplate")),
     "the guard still speaks TLS 1.2": (13, "False", _speaks("TLSv1_2", "TLSv1_3")),
     "the guard still speaks TLS 1.0": (13, "False", _speaks("TLSv1_0", "TLSv1_3")),
     "the guard does not speak TLS 1.3": (13, "False", _speaks("TLSv1_2", "TLSv1_2")),

@@ -28,7 +28,8 @@ from verticalmodel.probe.measurement import (
     gist,
     key_of,
 )
-from verticalmodel.probe.world import Container, Model, Pod, Service
+from verticalmodel.probe.model import Model
+from verticalmodel.probe.world import Container, Pod, Service
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LIFETIME = 600.0

@@ -29,9 +29,10 @@ from verticalmodel.api import names
 from verticalmodel.probe.canary import ask
 from verticalmodel.probe.conversation import AnswerLimits
 from verticalmodel.probe.measurement import Measurement
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.openinference import UnusableError, answer_fault, request_body
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Container, Model, Pod, Speaks
+from verticalmodel.probe.world import Container, Pod, Speaks
 
 NAME, NONCE = "breast-screening", "canary-1"
 

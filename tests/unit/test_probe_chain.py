@@ -16,7 +16,7 @@ from verticalmodel.api import names
 from verticalmodel.api.evidence import Binding, Evidence, Head
 from verticalmodel.probe.chain import Chain, adopt, body_of, extended, read, subject_of
 from verticalmodel.probe.measurement import CANARY, MEASURES, Measurement, key_of
-from verticalmodel.probe.world import Model
+from verticalmodel.probe.model import Model
 
 MODEL = Model("ns", "m", "uid-m", (), None, dict.fromkeys(MEASURES, 600.0))
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)

@@ -34,10 +34,11 @@ from verticalmodel.judge.ready import ready
 from verticalmodel.probe.cadvisor import parse_cadvisor
 from verticalmodel.probe.canary import ask
 from verticalmodel.probe.measurement import Measurement
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.sandbox import Scrape, sandbox_measurements
 from verticalmodel.probe.transport import Limits, Target, probe_transport
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Container, Model, Pod
+from verticalmodel.probe.world import Container, Pod
 
 V = ssl.TLSVersion
 PATIENT = Limits(control=10.0, gap=1.0)

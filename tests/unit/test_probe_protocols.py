@@ -12,11 +12,12 @@ from unit.probe_servers import Page, authority, context, listening, web
 from verticalmodel.api import names
 from verticalmodel.probe.canary import ask
 from verticalmodel.probe.conversation import limits_for
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.openai import answer_fault, request
 from verticalmodel.probe.openinference import UnusableError
 from verticalmodel.probe.projection import speaks_from
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Container, Model, Pod, Speaks
+from verticalmodel.probe.world import Container, Pod, Speaks
 
 NAME = "breast-screening"
 COMPLETION = {"model": NAME, "choices": [{"index": 0, "text": "!"}]}

@@ -21,8 +21,8 @@ from verticalmodel.probe.chain import subject_of
 from verticalmodel.probe.cluster import Kept
 from verticalmodel.probe.measurement import CANARY, MEASURES, Measurement
 from verticalmodel.probe.metrics import Metrics
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.record import Record, Recorder
-from verticalmodel.probe.world import Model
 
 MODEL = Model("ns", "m", "uid-m", (), None, dict.fromkeys(MEASURES, 600.0))
 NAME = names.evidence_name("m", "uid-m", names.MANAGER_PROBER)

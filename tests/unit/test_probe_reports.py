@@ -19,10 +19,11 @@ from verticalmodel.facts import ObservedPod
 from verticalmodel.judge.judge import judge
 from verticalmodel.probe.framework import framework, reported
 from verticalmodel.probe.measurement import Measurement
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.operating_system import operating_systems
 from verticalmodel.probe.tenants import outcome, tenants
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Container, Model, Node, Pod, Speaks
+from verticalmodel.probe.world import Container, Node, Pod, Speaks
 
 NAME = "breast-screening"
 LIVE = pod(f"{NAME}-a")

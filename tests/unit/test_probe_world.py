@@ -10,9 +10,10 @@ import pytest
 
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Binding
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.projection import lifetimes_from, node_from, pod_from, service_from, wish_from
 from verticalmodel.probe.transport import Target
-from verticalmodel.probe.world import Container, End, Expected, Model, Node, Pod, Service, Wish
+from verticalmodel.probe.world import Container, End, Expected, Node, Pod, Service, Wish
 
 GUARD, SERVER = "a" * 64, "b" * 64
 

@@ -18,7 +18,8 @@ from verticalmodel.kube.connection import Connection
 from verticalmodel.kube.kubeconfig import Access
 from verticalmodel.probe.isolation import Control, chosen, errand, isolation
 from verticalmodel.probe.measurement import Measurement
-from verticalmodel.probe.world import FAR, NEAR, Container, Model, Pod, Service, Stranger
+from verticalmodel.probe.model import FAR, NEAR, Model
+from verticalmodel.probe.world import Container, Pod, Service, Stranger
 from verticalmodel.stranger.__main__ import application
 from verticalmodel.stranger.attempts import connect, outcome_of
 from verticalmodel.stranger.errand import MOST_TARGETS, Address

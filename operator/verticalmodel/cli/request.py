@@ -63,7 +63,12 @@ def progress(model: VerticalModel, asked_at: datetime, clauses: frozenset[int]) 
     """How far a request of `asked_at` for these clauses is, by the model's status."""
     status = model.status
     answered = status.measured_since == asked_at and status.observed_generation == model.metadata.generation
-    unsettled = [one.id for one in status.clauses if one.verdict == "Unknown" and one.reason in _OPEN]
+    # Without an instance there is nothing to look at: a model without a GPU, say.
+    unsettled = [
+        one.id
+        for one in status.clauses
+        if one.verdict == "Unknown" and one.reason in _OPEN and one.instance is not None
+    ]
     return Progress(answered, tuple(number for number in sorted(unsettled) if number in clauses))
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "PODS",
     "POD_DISRUPTION_BUDGETS",
     "REPLICA_SETS",
+    "RESOURCE_CLAIMS",
     "RESOURCE_CLAIM_TEMPLATES",
     "RESOURCE_SLICES",
     "SECRETS",
@@ -119,6 +120,7 @@ ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", namespace
 LEASES = Resource("coordination.k8s.io", "v1", "leases", namespaced=True, kind="Lease")
 DEVICE_CLASSES = Resource("resource.k8s.io", "v1", "deviceclasses", namespaced=False, kind="DeviceClass")
 RESOURCE_SLICES = Resource("resource.k8s.io", "v1", "resourceslices", namespaced=False, kind="ResourceSlice")
+RESOURCE_CLAIMS = Resource("resource.k8s.io", "v1", "resourceclaims", namespaced=True, kind="ResourceClaim")
 RESOURCE_CLAIM_TEMPLATES = Resource(
     "resource.k8s.io", "v1", "resourceclaimtemplates", namespaced=True, kind="ResourceClaimTemplate"
 )
@@ -148,6 +150,7 @@ BUILT_IN: tuple[Resource, ...] = (
     LEASES,
     DEVICE_CLASSES,
     RESOURCE_SLICES,
+    RESOURCE_CLAIMS,
     RESOURCE_CLAIM_TEMPLATES,
     POD_DISRUPTION_BUDGETS,
     EVENTS,

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 
 from verticalmodel.api.evidence import Entry
 from verticalmodel.probe.measurement import CANARY, CONTAINER, RESTART, Key, Measurement, gist
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.starts import NOT_BEFORE
-from verticalmodel.probe.world import Expected, Model
+from verticalmodel.probe.world import Expected
 
 __all__ = ["REFRESH", "Agenda", "agenda", "doubtful", "gone", "wait_seconds", "worth_writing"]
 

@@ -9,6 +9,7 @@ from verticalmodel.api.evidence import Binding
 from verticalmodel.probe import openai
 from verticalmodel.probe.conversation import DEFAULT_LIMITS, INCONCLUSIVE, AnswerLimits, Conversation, converse
 from verticalmodel.probe.measurement import CANARY, Measurement
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.openinference import (
     UnusableError,
     answer_fault,
@@ -18,7 +19,7 @@ from verticalmodel.probe.openinference import (
     sample_object,
 )
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Model, Pod
+from verticalmodel.probe.world import Pod
 
 __all__ = ["ask", "question"]
 

@@ -10,7 +10,7 @@ from verticalmodel import evidence
 from verticalmodel.api import names
 from verticalmodel.api.evidence import KIND, Entry, Evidence, EvidenceSpec, Head, Subject
 from verticalmodel.probe.measurement import Key, key_of
-from verticalmodel.probe.world import Model
+from verticalmodel.probe.model import Model
 
 __all__ = ["ENTRY_LIMIT", "Chain", "adopt", "body_of", "extended", "read"]
 

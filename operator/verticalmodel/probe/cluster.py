@@ -25,7 +25,9 @@ from verticalmodel.kube.resources import (
     VERTICAL_MODELS,
     Key,
 )
+from verticalmodel.probe.devices import Devices
 from verticalmodel.probe.measurement import MEASURES
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.projection import (
     lifetimes_from,
     node_from,
@@ -39,7 +41,7 @@ from verticalmodel.probe.restarts import Restarts
 from verticalmodel.probe.settings import Settings
 from verticalmodel.probe.starts import Starts
 from verticalmodel.probe.trust import Trust, trusted
-from verticalmodel.probe.world import Model, Node, Pod, Service, Speaks, Stranger, Wish
+from verticalmodel.probe.world import Node, Pod, Service, Speaks, Stranger, Wish
 
 __all__ = ["Cluster", "Kept"]
 
@@ -112,6 +114,7 @@ class Cluster:
         )
         self._strangers_by_node: Mapping[str, Stranger] = {}
         self.nodes: Informer[Node] = Informer(api, NODES, node_from)
+        self.devices = Devices(api, settings.namespace)
         self.standards: Informer[dict[str, float]] = Informer(
             api, OPERATING_STANDARDS, lifetimes_from, on_change=lambda key, *_: self._touch_all("standard", key.name)
         )
@@ -149,16 +152,21 @@ class Cluster:
             self.runtimes,
             self.authorities,
             self.evidence,
+            *self.devices.informers,
         )
 
     async def synced(self) -> None:
         """Wait until every cache is filled."""
-        await asyncio.gather(*(informer.synced.wait() for informer in self.informers))
+        await asyncio.gather(*(self._filled(informer).wait() for informer in self.informers))
 
     def unfilled(self) -> str:
         """Which caches are not filled yet; empty once all are."""
-        waiting = [informer.resource.plural for informer in self.informers if not informer.synced.is_set()]
+        waiting = [one.resource.plural for one in self.informers if not self._filled(one).is_set()]
         return f"waiting for {', '.join(waiting)}" if waiting else ""
+
+    def _filled(self, informer: Informer[Any]) -> asyncio.Event:
+        """What there is to wait for: a cluster without dynamic resource allocation serves no claims and no slices."""
+        return informer.answered if informer in self.devices.informers else informer.synced
 
     def trust_in(self, namespace: str, name: str) -> Trust | None:
         """What verifies a model's guards: its own spec.certificate.caBundle alone, else the installation's bundle.

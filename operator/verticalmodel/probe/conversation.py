@@ -16,9 +16,10 @@ from types import SimpleNamespace
 import aiohttp
 
 from verticalmodel.api import names
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.openinference import UnusableError
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Model, Pod, Speaks
+from verticalmodel.probe.world import Pod, Speaks
 
 __all__ = ["BAD", "DEFAULT_LIMITS", "INCONCLUSIVE", "AnswerLimits", "Conversation", "converse", "limits_for"]
 

@@ -9,9 +9,10 @@ from typing import Any
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.conversation import DEFAULT_LIMITS, AnswerLimits, Conversation, converse
 from verticalmodel.probe.measurement import FRAMEWORK, Measurement
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.openinference import UnusableError, json_object
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Model, Pod
+from verticalmodel.probe.world import Pod
 
 __all__ = ["framework", "reported"]
 

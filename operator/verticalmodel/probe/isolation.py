@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from verticalmodel.api import names
 from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.measurement import ISOLATION, Measurement
-from verticalmodel.probe.world import FAR, NEAR, Model, Pod, Stranger, stranger_instance
+from verticalmodel.probe.model import FAR, NEAR, Model, stranger_instance
+from verticalmodel.probe.world import Pod, Stranger
 from verticalmodel.stranger.attempts import connect
 from verticalmodel.stranger.errand import ANSWERED, CONNECTED, MOST_TARGETS, PATH, Address, Errand, Report
 

@@ -13,8 +13,10 @@ __all__ = [
     "CANARY",
     "CONTAINER",
     "FRAMEWORK",
+    "GPU_MEMORY",
     "ISOLATION",
     "MEASURES",
+    "MIXED_PRECISION",
     "OPERATING_SYSTEM",
     "RESTART",
     "SANDBOX",
@@ -32,11 +34,25 @@ SANDBOX = "sandbox-enforced"
 CANARY = "canary-answer"
 OPERATING_SYSTEM = "operating-system-supported"
 FRAMEWORK = "framework-supported"
+GPU_MEMORY = "gpu-memory-sufficient"
+MIXED_PRECISION = "mixed-precision-supported"
 TENANTS = "tenants-isolated"
 ISOLATION = "scenarios-isolated"
 START = "cold-start"
 RESTART = "restart-within-budget"
-MEASURES = (TRANSPORT, SANDBOX, CANARY, OPERATING_SYSTEM, FRAMEWORK, TENANTS, ISOLATION, START, RESTART)
+MEASURES = (
+    TRANSPORT,
+    SANDBOX,
+    CANARY,
+    OPERATING_SYSTEM,
+    FRAMEWORK,
+    GPU_MEMORY,
+    MIXED_PRECISION,
+    TENANTS,
+    ISOLATION,
+    START,
+    RESTART,
+)
 CONTAINER = "container"
 """Observation that names the container a look was about, in short form: a restarted one needs a new look."""
 
@@ -67,6 +83,8 @@ class Measurement:
     measured_at: datetime
     unsettling: bool = False
     """Inconclusive, but by the subject's own doing (another certificate): earlier evidence no longer holds."""
+    simulated: bool = False
+    """Fake hardware was measured."""
     scope: Literal["State", "Event"] = "State"
     """State: what is so while the instance lives. Event: what happened once."""
 
@@ -93,7 +111,7 @@ class Measurement:
             "method": self.method,
             "source": source,
             "load": round(load, 2),
-            "simulated": False,
+            "simulated": self.simulated,
             "scope": self.scope,
             "binding": self.binding.wire(),
             "observations": [
@@ -121,4 +139,4 @@ def gist(looked: Measurement | Entry) -> tuple[object, ...]:
         # What is wrong with it is the subject's to choose, so it must not cause a write each time.
         observations = {name: text.partition(" ")[0] for name, text in observations.items()}
     facts = tuple(sorted((name, text[:_TEXT_LIMIT]) for name, text in observations.items() if name not in _VOLATILE))
-    return (looked.measure, looked.instance, value, looked.binding, facts)
+    return (looked.measure, looked.instance, value, looked.simulated, looked.binding, facts)

@@ -64,6 +64,7 @@ def pod_from(raw: Mapping[str, Any]) -> Pod | None:
         milestones=_milestones(status),
         ends=tuple(end for one in statuses if (end := _end(one)) is not None),
         ports=_ports(spec),
+        claims=_claims(spec, status),
     )
 
 
@@ -76,6 +77,13 @@ def _ports(spec: Mapping[str, Any]) -> tuple[int, ...]:
         if port.get("protocol", "TCP") == "TCP"
     }
     return tuple(sorted(declared))
+
+
+def _claims(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, ...]:
+    made = {one["name"]: one.get("resourceClaimName") or "" for one in status.get("resourceClaimStatuses") or ()}
+    named = {one.get("resourceClaimName") or made.get(one["name"], "") for one in spec.get("resourceClaims") or ()}
+    extended = (status.get("extendedResourceClaimStatus") or {}).get("resourceClaimName")
+    return tuple(sorted(named | ({extended} if extended else set())))
 
 
 def stranger_from(raw: Mapping[str, Any]) -> Stranger | None:
@@ -139,8 +147,9 @@ def node_from(raw: Mapping[str, Any]) -> Node | None:
     if not addresses:
         return None
     info = status.get("nodeInfo") or {}
-    told = [str(info.get(name) or "") for name in ("operatingSystem", "osImage", "kernelVersion")]
-    return Node(raw["metadata"]["name"], addresses[0], port, *told)
+    system, image, kernel = (str(info.get(name) or "") for name in ("operatingSystem", "osImage", "kernelVersion"))
+    fake = (raw["metadata"].get("labels") or {}).get(names.LABEL_SIMULATED) == "true"
+    return Node(raw["metadata"]["name"], addresses[0], port, system, image, kernel, simulated=fake)
 
 
 def wish_from(raw: Mapping[str, Any]) -> Wish | None:

@@ -23,7 +23,7 @@ from verticalmodel.probe.cluster import Kept
 from verticalmodel.probe.measurement import Key as Instance
 from verticalmodel.probe.measurement import Measurement
 from verticalmodel.probe.metrics import Metrics
-from verticalmodel.probe.world import Model
+from verticalmodel.probe.model import Model
 
 __all__ = ["Record", "Recorder"]
 

@@ -24,10 +24,10 @@ from verticalmodel.probe.doubts import Doubts
 from verticalmodel.probe.measurement import CANARY, ISOLATION, Measurement
 from verticalmodel.probe.measurement import Key as Instance
 from verticalmodel.probe.metrics import Metrics
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.record import Record, Recorder
 from verticalmodel.probe.schedule import Schedule
 from verticalmodel.probe.survey import Survey
-from verticalmodel.probe.world import Model
 
 __all__ = ["Rounds"]
 

@@ -11,12 +11,15 @@ from verticalmodel.probe.canary import ask
 from verticalmodel.probe.cluster import Cluster
 from verticalmodel.probe.conversation import limits_for
 from verticalmodel.probe.framework import framework
+from verticalmodel.probe.gpus import gpu_measurements
 from verticalmodel.probe.isolation import Control, isolation
 from verticalmodel.probe.kubelet import Kubelets
 from verticalmodel.probe.measurement import (
     CANARY,
     FRAMEWORK,
+    GPU_MEMORY,
     ISOLATION,
+    MIXED_PRECISION,
     OPERATING_SYSTEM,
     RESTART,
     SANDBOX,
@@ -27,6 +30,7 @@ from verticalmodel.probe.measurement import (
     Measurement,
 )
 from verticalmodel.probe.metrics import Metrics
+from verticalmodel.probe.model import FAR, NEAR, Model, stranger_instance
 from verticalmodel.probe.operating_system import operating_systems
 from verticalmodel.probe.restarts import restart
 from verticalmodel.probe.sandbox import sandbox_measurements
@@ -35,7 +39,7 @@ from verticalmodel.probe.starts import start
 from verticalmodel.probe.tenants import tenants
 from verticalmodel.probe.transport import Target, probe_transport
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import FAR, NEAR, Model, Pod, stranger_instance
+from verticalmodel.probe.world import Pod
 
 __all__ = ["Survey"]
 
@@ -73,6 +77,8 @@ class Survey:
                 parts.append(group.create_task(self._sandboxes(model)))
             if any(measure == OPERATING_SYSTEM for measure, _ in keys):
                 parts.append(group.create_task(self._systems(model)))
+            if any(measure in (GPU_MEMORY, MIXED_PRECISION) for measure, _ in keys):
+                parts.append(group.create_task(self._gpus(model)))
             parts += [
                 group.create_task(self._strangers(model, pod, where, turn))
                 for pod in model.pods
@@ -105,6 +111,11 @@ class Survey:
     async def _systems(self, model: Model) -> Iterable[Measurement]:
         nodes = {node.name: node for node in self._cluster.nodes_of(model)}
         return operating_systems(model.pods, nodes, datetime.now(UTC))
+
+    async def _gpus(self, model: Model) -> Iterable[Measurement]:
+        claims = self._cluster.devices.of(model.namespace, {name for pod in model.pods for name in pod.claims})
+        fake = frozenset(node.name for node in self._cluster.nodes_of(model) if node.simulated)
+        return tuple(gpu_measurements(model.pods, claims, self._cluster.devices.published(), fake, datetime.now(UTC)))
 
     async def _strangers(self, model: Model, pod: Pod, where: str, turn: int) -> Iterable[Measurement]:
         async with self._errands.of(model.namespace):

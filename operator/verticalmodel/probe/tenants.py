@@ -22,9 +22,10 @@ from verticalmodel.api.evidence import Binding
 from verticalmodel.probe.canary import question
 from verticalmodel.probe.conversation import DEFAULT_LIMITS, INCONCLUSIVE, AnswerLimits, Conversation, converse
 from verticalmodel.probe.measurement import TENANTS, Measurement
+from verticalmodel.probe.model import Model
 from verticalmodel.probe.openinference import UnusableError
 from verticalmodel.probe.trust import Trust
-from verticalmodel.probe.world import Model, Pod
+from verticalmodel.probe.world import Pod
 
 __all__ = ["ANSWERED", "outcome", "tenants"]
 

@@ -167,6 +167,7 @@ def pod(obj: Mapping[str, Any]) -> Pod:
             failure=_failure(status),
             was_ready=_was_ready(status, conditions),
             claims_unprepared_since=_claims_unprepared_since(spec, conditions),
+            claims=_claims(spec, status),
             claim_retries=whole_number((meta.get("annotations") or {}).get(names.ANNOTATION_CLAIM_RETRY)),
         ),
     )
@@ -217,6 +218,14 @@ def _claims_unprepared_since(spec: Mapping[str, Any], conditions: Mapping[str, M
         return None
     since = conditions["PodScheduled"].get("lastTransitionTime")  # null where its writer gave none
     return datetime.fromisoformat(since) if since else None
+
+
+def _claims(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the claims that it asks for or was given for an extended resource (KEP-5004)."""
+    made = {one["name"]: one.get("resourceClaimName") for one in status.get("resourceClaimStatuses") or ()}
+    claims = [one.get("resourceClaimName") or made.get(one["name"]) for one in spec.get("resourceClaims") or ()]
+    extended = (status.get("extendedResourceClaimStatus") or {}).get("resourceClaimName")
+    return tuple(sorted({one or "" for one in claims} | ({extended} if extended else set())))
 
 
 def whole_number(text: str | None) -> int:

@@ -10,6 +10,8 @@ from verticalmodel.facts import Observed
 from verticalmodel.judge.measures import (
     cold_start,
     framework_supported,
+    gpu_memory_sufficient,
+    mixed_precision_supported,
     operating_system_supported,
     parameters_encrypted,
     restart_within_budget,
@@ -27,6 +29,8 @@ Measure = Callable[[Clause, Observed], Verdict]
 _JUDGES: Mapping[ModuleType, Measure] = {
     cold_start: cold_start.cold_start,
     framework_supported: framework_supported.framework_supported,
+    gpu_memory_sufficient: gpu_memory_sufficient.gpu_memory_sufficient,
+    mixed_precision_supported: mixed_precision_supported.mixed_precision_supported,
     operating_system_supported: operating_system_supported.operating_system_supported,
     parameters_encrypted: parameters_encrypted.parameters_encrypted,
     restart_within_budget: restart_within_budget.restart_within_budget,
