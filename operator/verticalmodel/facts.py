@@ -52,6 +52,8 @@ class Platform:
     system_namespace: str = names.SYSTEM_NAMESPACE
     cluster_domain: str = "cluster.local"
     ingress_controllers: tuple[IngressController, ...] = ()
+    prober_authority: str = ""
+    """Who signs the prober's client certificate, in PEM form; empty where nobody does."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from verticalmodel.api.modelruntime import ModelRuntimeSpec
 from verticalmodel.render import guard_drain
 from verticalmodel.render.guard_config import CERTIFICATE_DIR, CONFIG_DIR, guard_files
 from verticalmodel.render.protocols import Endpoints, endpoints
+from verticalmodel.shell.issuer import new_authority
 
 MODEL = "breast-screening"
 SERVER_NAME = f"{MODEL}.radiology.svc"
@@ -33,7 +34,13 @@ INFER = f"/v2/models/{MODEL}/infer"
 PATIENCE = 60.0
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
 DRAIN_PATH = guard_drain.drain_path("uid-of-the-model")
-SERVED = endpoints(ModelRuntimeSpec(image="serving", command=("python",), formats=("onnx",)), MODEL)
+PROBERS = new_authority(datetime.now(UTC))
+"""Who signs the prober's certificate."""
+SERVED = endpoints(
+    ModelRuntimeSpec(image="serving", command=("python",), formats=("onnx",)),
+    MODEL,
+    prober_authority=PROBERS.certificate_pem.decode(),
+)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,40 @@ def test_a_sealed_model_from_a_bucket_serves_on_the_node_that_has_its_gpu(large:
     assert large.sees(LARGE) == uuid(large.cluster, "node2", 0)
 
 
+def test_the_gpus_memory_is_measured_and_fake_gpus_hold_only_under_an_edition_for_simulations(large: Hospital) -> None:
+    """Clauses 1 and 2, by the claim's allocation and the driver's slice; naming another standard restarts no pod."""
+    cluster, space, pod = large.cluster, large.namespace, large.pod(LARGE)["metadata"]["name"]
+    for kind in ("GPUMemorySufficient", "MixedPrecisionSupported"):
+        said = large.await_reason(LARGE, kind, "Simulated")
+        assert said["status"] == "Unknown"
+        assert f"pod/{pod}: measured on simulated hardware" in said["message"]
+    [found] = [one for one in cluster.get("evidence", "-n", space)["items"] if one["spec"]["subject"]["name"] == LARGE]
+    memory = next(one for one in found["spec"]["entries"] if one["measure"] == "gpu-memory-sufficient")
+    assert (memory["value"], memory["unit"], memory["simulated"]) == (85.8993, "GB", True)
+    edition = cluster.get("operatingstandard", "vlm-2026")["spec"] | {"simulation": True}
+    cluster.apply(
+        {
+            "apiVersion": "verticalmodel.io/v1alpha1",
+            "kind": "OperatingStandard",
+            "metadata": {"name": "vlm-simulated"},
+            "spec": edition,
+        }
+    )
+    try:
+        cluster.change_model(space, LARGE, {"standard": {"name": "vlm-simulated"}})
+        said = cluster.await_condition(space, LARGE, "GPUMemorySufficient", "True")
+        assert (said["reason"], said["message"]) == (
+            "Simulated",
+            f"pod/{pod}: 85.9 GB, limit at least 24: gpu.nvidia.com/node2/gpu-0 (NVIDIA A100-SXM4-80GB)",
+        )
+        said = cluster.condition(space, LARGE, "MixedPrecisionSupported")
+        assert (said["status"], said["reason"]) == ("Unknown", "NotMeasured")
+    finally:
+        cluster.change_model(space, LARGE, {"standard": None})
+        cluster.kubectl("delete", "operatingstandard", "vlm-simulated")
+    assert large.pod(LARGE)["metadata"]["name"] == pod
+
+
 def conditions(pod: dict[str, Any]) -> dict[str, str]:
     """Status by type."""
     return {one["type"]: one["status"] for one in pod["status"].get("conditions", ())}

@@ -23,7 +23,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 MODEL = "breast-screening"
 BUSYBOX = "verticalmodel-test/busybox:1"
 SYSTEM = names.SYSTEM_NAMESPACE
-OF_A_POD = ("canary-answer", "operating-system-supported", "framework-supported", "tenants-isolated")
+OF_A_POD = (
+    "canary-answer",
+    "operating-system-supported",
+    "framework-supported",
+    "tenants-isolated",
+    "loading-api-standard",
+)
 Entries = dict[str, Entry]
 
 
@@ -150,8 +156,9 @@ def test_every_endpoint_and_every_live_cgroup_of_a_served_model_is_measured(clus
         assert entries[f"pod/{name}/{container}"].value == 0
         assert int(facts["memoryLimitBytes"]) == int(limit[:-2]) * units[limit[-2:]]
         assert int(facts["pidsMax"]) > 0
-    answer, system, framework, tenants = (entries[f"{measure} pod/{name}"] for measure in OF_A_POD)
+    answer, system, framework, tenants, loading = (entries[f"{measure} pod/{name}"] for measure in OF_A_POD)
     assert seen(answer)["answer"] == "good"
+    assert (loading.value, seen(loading)["infer"]) == (0, "done")
     node = cluster.get("node", pods(cluster, served)[name]["spec"]["nodeName"])
     assert seen(system) == {
         "node": node["metadata"]["name"],

@@ -63,7 +63,8 @@ def test_metadata_names_tensors_framework_and_versions(serving: Service) -> None
         },
     }
     server = serving.request("GET", "/v2").json
-    assert (server["name"], server["extensions"]) == ("verticalmodel-serving", ["binary_tensor_data"])
+    assert server["name"] == "verticalmodel-serving"
+    assert server["extensions"] == ["binary_tensor_data", "model_repository"]
     assert server["properties"]["onnxruntime"] == versions[0]
 
 

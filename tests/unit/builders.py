@@ -31,7 +31,7 @@ EDITION = editions.load(names.DEFAULT_STANDARD)
 
 TRANSPORT, SANDBOX, CANARY = "transport-encrypted", "sandbox-enforced", "canary-answer"
 OPERATING_SYSTEM, FRAMEWORK, TENANTS = "operating-system-supported", "framework-supported", "tenants-isolated"
-ISOLATION = "scenarios-isolated"
+ISOLATION, LOADING = "scenarios-isolated", "loading-api-standard"
 GPU_MEMORY, MIXED_PRECISION = "gpu-memory-sufficient", "mixed-precision-supported"
 
 Draft = dict[str, Any]
@@ -224,6 +224,13 @@ def gpu_drafts(owner: ObservedPod, *gpus: str, **changes: Any) -> tuple[Draft, D
     )
 
 
+def loading_draft(owner: ObservedPod, *, value: float = 0.0, **seen: str) -> Draft:
+    """A canary model was loaded, asked and unloaded; keywords change observations."""
+    done = {"control": "good", "load": "done", "infer": "done", "unload": "done"}
+    figures = {"value": value, "unit": "failed steps", "binding": {"podUid": owner.uid}}
+    return draft(LOADING, f"pod/{owner.name}", {**done, **about(owner), **seen}, **figures)
+
+
 STRANGER_REFUSED = {
     "net.8443": "refused",
     "net.8444": "refused",
@@ -353,7 +360,11 @@ def good_world(**changes: Any) -> World:
     looks = (
         *endpoint_drafts(world.pods, world.service),
         *container_drafts(world.pods),
-        *(made(one) for made in (canary_draft, system_draft, framework_draft, tenants_draft) for one in world.pods),
+        *(
+            made(one)
+            for made in (canary_draft, system_draft, framework_draft, loading_draft, tenants_draft)
+            for one in world.pods
+        ),
         *(look for one in world.pods for made in (stranger_drafts, gpu_drafts) for look in made(one)),
     )
     return world if world.drafts else replace(world, drafts=looks)

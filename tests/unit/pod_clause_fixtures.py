@@ -1,11 +1,11 @@
-"""What must pass, fail and stay unknown for the clauses that are judged pod by pod: 5, 6 and 31."""
+"""What must pass, fail and stay unknown for the clauses that are judged pod by pod: 5, 6, 31 and 33."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from unit.builders import FRAMEWORK, OPERATING_SYSTEM, TENANTS, World
+from unit.builders import FRAMEWORK, LOADING, OPERATING_SYSTEM, TENANTS, World
 from unit.fixture_changes import Change, Fixtures, at, passing_for, unknown_for
 from verticalmodel.api.conditions import ClauseReason
 
@@ -132,5 +132,56 @@ TENANTS_FIXTURES = Fixtures(
     },
 )
 
-POD_FIXTURES: Mapping[int, Fixtures] = {5: SYSTEM_FIXTURES, 6: FRAMEWORK_FIXTURES, 31: TENANTS_FIXTURES}
+
+def _steps(value: float, **seen: str | None) -> Change:
+    return _says(LOADING, value=value, **seen)
+
+
+_NOTHING = {"infer": "nothing was loaded", "unload": "nothing was loaded"}
+
+LOADING_FIXTURES = Fixtures(
+    passing={
+        **passing_for(LOADING),
+        "the evidence names the server that runs": lambda world: world.changed(
+            LOADING, _pod(world), seen={"container": world.pods[0].containers[1].container_id[:12]}
+        ),
+    },
+    failing={
+        "the guard lets nobody load": _steps(3, load="refused 403", **_NOTHING),
+        "the server knows no loading": _steps(3, load="refused 404", **_NOTHING),
+        "another model answers under the canary's name": _steps(1, infer="wrong: another model's answer"),
+        "the canary answers another number": _steps(1, infer="wrong: another number than the model gives"),
+        "the canary stays": _steps(1, unload="refused 405"),
+        "the canary may not be asked": _steps(1, infer="refused 403"),
+    },
+    unknown={
+        **unknown_for(LOADING, _pod, 86400),
+        "the server has restarted since": (
+            ClauseReason.NOT_MEASURED,
+            lambda world: world.changed(LOADING, _pod(world), seen={"container": "f" * 12}),
+        ),
+        "the evidence names no server": (ClauseReason.NOT_MEASURED, _says(LOADING, container=None)),
+        "the served model did not answer": (ClauseReason.NOT_MEASURED, _says(LOADING, control="bad 503")),
+        "nobody asked the served model": (ClauseReason.NOT_MEASURED, _says(LOADING, control=None)),
+        "nothing is served and nothing is loaded": (
+            ClauseReason.NOT_MEASURED,
+            _steps(3, control="bad 403", load="refused 403", **_NOTHING),
+        ),
+        "the load came to no end": (ClauseReason.NOT_MEASURED, _steps(3, load="inconclusive 503", **_NOTHING)),
+        "the unload was not tried": (ClauseReason.NOT_MEASURED, _steps(1, unload=None)),
+        "a step ended in words that nobody knows": (ClauseReason.NOT_MEASURED, _steps(1, infer="as expected")),
+        "no failed step is claimed although one was refused": (
+            ClauseReason.INCONSISTENT,
+            _says(LOADING, load="refused 403"),
+        ),
+        "a failed step is claimed although all were done": (ClauseReason.INCONSISTENT, _steps(1)),
+    },
+)
+
+POD_FIXTURES: Mapping[int, Fixtures] = {
+    5: SYSTEM_FIXTURES,
+    6: FRAMEWORK_FIXTURES,
+    31: TENANTS_FIXTURES,
+    33: LOADING_FIXTURES,
+}
 """By number of the clause."""

@@ -14,6 +14,7 @@ from verticalmodel.api.gpu import Gpu
 from verticalmodel.api.labels import LabelSelector
 from verticalmodel.api.model_spec import Access, Resources
 from verticalmodel.api.modelruntime import ModelRuntime
+from verticalmodel.api.source import KeyRef
 from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.cli.__main__ import cli
 from verticalmodel.cli.check_report import Checked, Remark, as_json, as_text, checked
@@ -47,7 +48,7 @@ def remarks(found: Checked) -> dict[str, tuple[str, str]]:
 
 
 def test_a_plain_model_breaks_the_clauses_of_parameters_and_of_tenants_and_nothing_is_promised() -> None:
-    found = checked(model(), facts(), TAKEN)
+    found = checked(model(), facts(), {}, TAKEN)
     assert remarks(found) == {
         "API server": ("fine", "takes it (dry run)"),
         "plan": ("fine", "the operator would make its children"),
@@ -56,7 +57,7 @@ def test_a_plain_model_breaks_the_clauses_of_parameters_and_of_tenants_and_nothi
             "spec.source.key: not set, so the parameters come plain; seal them with `vmodel seal`",
         ),
         "clause 31 TenantsIsolated": (
-            "against",
+            "always",
             "this version has no authentication: whoever may connect gets an answer",
         ),
     }
@@ -80,32 +81,67 @@ def with_gpu(memory: str) -> VerticalModel:
 def test_gpus_are_looked_for_node_by_node(memory: str, verdict: str, says: str) -> None:
     nodes = (Node("node1", ready=True, cordoned=False, devices=(L4,)), Node("node2", ready=True, cordoned=False))
     known = facts(nodes=nodes, device_classes=frozenset({"gpu.nvidia.com"}))
-    found = remarks(checked(with_gpu(memory), known, TAKEN))["GPUs by node"]
+    found = remarks(checked(with_gpu(memory), known, {}, TAKEN))["GPUs by node"]
     assert found[0] == verdict
     assert found[1].startswith(says)
 
 
 def test_what_the_operator_would_refuse_is_told_in_its_words() -> None:
-    assert remarks(checked(with_gpu("16G"), facts(), TAKEN))["plan"] == (
+    assert remarks(checked(with_gpu("16G"), facts(), {}, TAKEN))["plan"] == (
         "against",
         (
             "LooserThanStandard: spec.resources.gpu.memory: 16G is below the 24G of 'vlm-2026'; "
             "a model may be stricter, never looser"
         ),
     )
-    verdict, says = remarks(checked(model(), facts(runtime=None), TAKEN))["plan"]
+    verdict, says = remarks(checked(model(), facts(runtime=None), {}, TAKEN))["plan"]
     assert (verdict, says.partition(":")[0]) == ("against", "RuntimeNotFound")
 
 
 def test_who_lets_every_namespace_in_isolates_nothing() -> None:
-    found = checked(model(access=Access(namespace_selector=LabelSelector())), facts(), TAKEN)
+    found = checked(model(access=Access(namespace_selector=LabelSelector())), facts(), {}, TAKEN)
     assert remarks(found)["clause 34 ScenariosIsolated"][0] == "against"
 
 
-def test_what_may_not_be_read_is_unknown() -> None:
-    found = checked(model(), None, TAKEN)
-    assert remarks(found)["plan"] == ("unknown", "nodes, runtimes and standards could not be read")
-    assert (found.refused, found.open) == (False, True)
+def sealed() -> VerticalModel:
+    known = model()
+    source = known.spec.source.model_copy(update={"key": KeyRef(name="k")})
+    return known.model_copy(update={"spec": known.spec.model_copy(update={"source": source})})
+
+
+def test_what_every_model_breaks_in_this_version_does_not_count_against_the_file() -> None:
+    """Or a pipeline could never let a model through."""
+    found = checked(sealed(), facts(), {}, TAKEN)
+    assert [one.about for one in found.remarks if one.verdict != "fine"] == ["clause 31 TenantsIsolated"]
+    assert (found.refused, found.open) == (False, False)
+    assert "  ! no spec can change in this version; it does not count against the file" in as_text(found)
+
+
+@pytest.mark.parametrize("plural", ["modelruntimes", "operatingstandards", "deviceclasses"])
+def test_without_what_a_plan_rests_on_nothing_is_planned_and_the_rest_is_told(plural: str) -> None:
+    asked = with_gpu("24G") if plural == "deviceclasses" else model()
+    without = {"modelruntimes": "runtime", "operatingstandards": "standard"}
+    known = facts(**{without[plural]: None} if plural in without else {})
+    found = checked(asked, known, {plural: "may not be read by you"}, TAKEN)
+    assert remarks(found)["plan"] == ("unknown", f"{plural}: may not be read by you")
+    assert (plural != "operatingstandards") == ("clause 14 ParametersEncrypted" in remarks(found))
+    assert (plural == "operatingstandards") == ("clauses" in remarks(found))
+    assert found.open
+
+
+def test_a_model_without_gpus_is_planned_without_a_look_at_devices_and_nodes() -> None:
+    unread = dict.fromkeys(("nodes", "resourceslices", "deviceclasses"), "may not be read by you")
+    found = checked(model(), facts(), unread, TAKEN)
+    assert remarks(found)["plan"][0] == "fine"
+    assert not found.open
+
+
+@pytest.mark.parametrize("plural", ["nodes", "resourceslices"])
+def test_where_nodes_may_not_be_seen_it_is_not_known_which_has_the_gpus(plural: str) -> None:
+    known = facts(device_classes=frozenset({"gpu.nvidia.com"}))
+    found = remarks(checked(with_gpu("24G"), known, {plural: "may not be read by you"}, TAKEN))
+    assert found["plan"][0] == "fine"
+    assert found["GPUs by node"] == ("unknown", f"{plural}: may not be read by you")
 
 
 GOOD = (ROOT / "manifests/samples/breast-screening.yaml").read_text()

@@ -52,9 +52,14 @@ def lease(heard: datetime, holder: str = "operator-a") -> dict[str, Any]:
     return {"spec": {"holderIdentity": holder, "renewTime": heard.isoformat(), "leaseDurationSeconds": 15}}
 
 
+def strangers(available: int, wanted: int) -> dict[str, Any]:
+    return {"status": {"desiredNumberScheduled": wanted, **({"numberAvailable": available} if available else {})}}
+
+
 GOOD = Installation(
     crds=[crd(kind) for kind in KINDS],
     deployments=[deployment(names.ACCOUNT_OPERATOR, 2, 2), deployment(names.ACCOUNT_PROBER, 1)],
+    strangers=strangers(3, 3),
     lease=lease(NOW - timedelta(seconds=3)),
     policies=named(*POLICIES),
     bindings=[binding(name, "Deny", "Audit") for name in POLICIES],
@@ -75,6 +80,7 @@ def test_a_whole_installation_is_ok_in_every_part() -> None:
         "policies",
         names.ACCOUNT_OPERATOR,
         names.ACCOUNT_PROBER,
+        names.STRANGER_NAMESPACE,
         "leader",
         "standards",
         "runtimes",
@@ -110,6 +116,9 @@ def test_a_whole_installation_is_ok_in_every_part() -> None:
             names.ACCOUNT_OPERATOR,
             "0 of 0 available",
         ),
+        ({"strangers": {}}, names.STRANGER_NAMESPACE, "clause 34 stays Unknown; install it"),
+        ({"strangers": strangers(2, 3)}, names.STRANGER_NAMESPACE, "on 2 of 3 nodes"),
+        ({"strangers": strangers(0, 0)}, names.STRANGER_NAMESPACE, "on 0 of 0 nodes"),
         ({"lease": {}}, "leader", "no operator leads"),
         ({"lease": lease(NOW - timedelta(minutes=2))}, "leader", "heard of 120 s ago"),
         ({"standards": []}, "standards", "manifests/standards"),
@@ -129,6 +138,12 @@ def test_a_part_that_is_broken_is_named_with_the_way_out(changes: dict[str, Any]
 def test_what_the_reader_may_not_see_is_neither_good_nor_broken() -> None:
     nothing = Installation(**dict.fromkeys(field.name for field in fields(Installation)))
     assert {one.verdict for one in diagnosed(nothing, NOW)} == {"unknown"}
+
+
+def test_a_cluster_of_one_node_is_told_what_it_cannot_show() -> None:
+    found = {one.subject: one for one in diagnosed(replace(GOOD, strangers=strangers(1, 1)), NOW)}
+    assert found[names.STRANGER_NAMESPACE].verdict == "ok"
+    assert "clause 34 stays Unknown" in found[names.STRANGER_NAMESPACE].says
 
 
 def test_every_policy_of_the_manifests_is_looked_for() -> None:

@@ -45,8 +45,10 @@ def test_all_clauses_are_listed_and_those_that_are_measured_are_marked() -> None
         "8",
         "13",
         "14",
+        "20",
         "30",
         "31",
+        "33",
         "34",
     ]
 

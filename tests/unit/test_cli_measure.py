@@ -16,7 +16,7 @@ from verticalmodel.cli.request import Progress, UnknownClauseError, exit_status,
 from verticalmodel.cli.status_report import report
 from verticalmodel.judge.request import measured_since
 
-AT_WILL = [1, 2, 5, 6, 13, 30, 31, 34]
+AT_WILL = [1, 2, 5, 6, 13, 30, 31, 33, 34]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import pytest
 
 from unit.builders import EDITION, clause, good_world, standard
 from verticalmodel.api.conditions import MESSAGE_LIMIT, ClauseReason
-from verticalmodel.api.operatingstandard import Clause
+from verticalmodel.api.model_status import ClauseStatus
+from verticalmodel.api.operatingstandard import Clause, OperatingStandard, OperatingStandardStatus
 from verticalmodel.facts import Observed
-from verticalmodel.judge.judge import judge
+from verticalmodel.judge.judge import judge, judge_platform
 from verticalmodel.judge.measures import MEASURES
 from verticalmodel.judge.verdict import Verdict
 
@@ -28,7 +29,16 @@ def test_every_clause_has_a_verdict_in_the_order_of_the_standard() -> None:
 
 
 def test_a_good_world_meets_exactly_the_clauses_that_are_measured() -> None:
-    assert [one.clause for one in judge(good_world().observed()) if one.status == "True"] == [1, 5, 6, 13, 30, 31, 34]
+    assert [one.clause for one in judge(good_world().observed()) if one.status == "True"] == [
+        1,
+        5,
+        6,
+        13,
+        30,
+        31,
+        33,
+        34,
+    ]
 
 
 def test_nothing_is_judged_without_a_standard() -> None:
@@ -53,12 +63,44 @@ def test_a_clause_of_another_rulebook_without_a_measure_names_the_measure() -> N
     )
 
 
-def test_a_platform_clause_says_that_it_is_not_judged_for_each_model() -> None:
+def test_a_platform_clause_refers_to_the_standard_on_which_it_is_judged() -> None:
     found = {one.clause: one for one in judge(good_world().observed())}
+    place = (
+        f"Judged once for the whole platform, on OperatingStandard {good_world().observed().standard.metadata.name}. "
+    )
     for number in (11, 12, 17, 18, 19, 20):
         assert (found[number].status, found[number].reason) == ("Unknown", ClauseReason.NOT_MEASURED)
-        assert found[number].message.startswith("Judged once for the whole platform, not for this model. ")
+        assert found[number].message.startswith(place)
+    for number in (11, 12, 17, 18, 19):
         assert found[number].message.endswith("; this version of the operator does not measure it yet")
+
+
+def test_a_model_says_of_a_platform_clause_what_its_standard_says() -> None:
+    world = good_world()
+    old = world.observed().standard
+    assert old is not None
+    late = replace(world.observed(), standard=of_day(old, "2020-01-01"))
+    on_standard = {one.clause: one for one in judge_platform(of_day(old, "2020-01-01"), late.now)}
+    found = {one.clause: one for one in judge(late) if one.clause in on_standard}
+    assert {number: replace(one, message="") for number, one in found.items()} == {
+        number: replace(one, message="") for number, one in on_standard.items()
+    }
+    assert all(found[number].message.endswith(one.message) for number, one in on_standard.items())
+    assert (found[20].status, found[20].value) == ("False", 0)
+
+
+def test_what_stands_in_the_standards_status_is_not_believed() -> None:
+    world = good_world()
+    old = world.observed().standard
+    assert old is not None
+    forged = ClauseStatus(id=20, condition="StandardCurrent", verdict="True", reason="Measured", value=1.0)
+    lying = old.model_copy(update={"status": OperatingStandardStatus(observed_generation=1, clauses=(forged,))})
+    assert judge(replace(world.observed(), standard=lying)) == judge(world.observed())
+
+
+def of_day(standard: OperatingStandard, effective: str) -> OperatingStandard:
+    """The edition as if it had taken effect on that day."""
+    return standard.model_copy(update={"spec": standard.spec.model_copy(update={"effective": effective})})
 
 
 def test_a_platform_clause_is_never_measured_on_a_model() -> None:

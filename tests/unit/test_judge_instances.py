@@ -27,6 +27,7 @@ from unit.builders import (
     gpu,
     gpu_drafts,
     guard_draft,
+    loading_draft,
     pod,
     sandbox_draft,
     standard,
@@ -329,6 +330,7 @@ def test_a_further_bad_instance_never_improves_a_verdict(world: World, number: i
             framework_draft(further, producerVersion="1.9"),
             tenants_draft(further, value=1, noToken="answered"),
             *stranger_drafts(further, value=1, net_8443="connected"),
+            loading_draft(further, value=1, unload="refused 405"),
             *gpu_drafts(further, gpu(memory=16 * 10**9)),
         ]
     after = measured(replace(world, pods=(*world.pods, further), others=(*world.others, evidence(looks))))[number]

@@ -353,5 +353,5 @@ def test_the_whole_way_from_a_good_world_to_its_status() -> None:
         ("NoKnownBreach", "True"),
     ]
     assert len(status.conditions) == 3 + len(EDITION.clauses)
-    assert (status.met, status.valid_until) == ("7/34", NOW + seconds(540))
+    assert (status.met, status.valid_until) == ("8/34", NOW + seconds(540))
     assert VerticalModelStatus.model_validate(status.wire()) == status

@@ -32,6 +32,7 @@ from unit.builders import (
     framework_draft,
     gpu,
     gpu_drafts,
+    loading_draft,
     pod,
     sandbox_draft,
     service,
@@ -90,7 +91,9 @@ def edition() -> OperatingStandard:
 def rendered() -> Children:
     """The sample's children, shared by all tests: copy before changing. Nothing else of a plan reaches the judge."""
     runtime = ModelRuntime.model_validate(read("runtimes/oip-onnx.yaml"))
-    platform = Platform(guard_image="guard:1", unseal_image="unseal:1", version="0.1.0")
+    platform = Platform(
+        guard_image="guard:1", unseal_image="unseal:1", version="0.1.0", prober_authority="of the prober"
+    )
     planned = plan(sample(), Facts(platform, runtime, edition(), device_classes=frozenset({names.GPU_DEVICE_CLASS})))
     assert isinstance(planned, Plan), planned
     return {child["kind"]: child for child in children(planned, pin(planned, None))}
@@ -106,7 +109,7 @@ def dressed(made: Children, *, pod_pids_limit: str = "1024") -> World:
         for one in pods
     ]
     drafts += [draft(one) for one in pods for draft in (canary_draft, system_draft, framework_draft)]
-    drafts += [_ways_in(one, made["ConfigMap"]) for one in pods]
+    drafts += [look(one, made["ConfigMap"]) for one in pods for look in (_ways_in, _loads)]
     drafts += [look for one in pods for look in (*_strangers(one, made), *_gpus(one, made))]
     endpoint = made.get("Service")
     if endpoint is not None:
@@ -210,6 +213,38 @@ def _ways_in(owner: ObservedPod, config: Mapping[str, Any]) -> Draft:
     return tenants_draft(owner, value=4, **dict.fromkeys(_WRONG_WAYS, "answered"))
 
 
+def _loads(owner: ObservedPod, config: Mapping[str, Any]) -> Draft:
+    """What an honest prober notes of a guard that leads him to the server for these steps, and refuses the others."""
+    open_to_him = {step for step in ("load", "infer", "unload") if any(_leads_to(step, one) for one in _routes(config))}
+    if not _knows_the_prober(config) or "load" not in open_to_him:
+        return loading_draft(
+            owner, value=3, load="refused 403", infer="nothing was loaded", unload="nothing was loaded"
+        )
+    refused = {step: "refused 403" for step in ("infer", "unload") if step not in open_to_him}
+    return loading_draft(owner, value=len(refused), **refused)
+
+
+def _knows_the_prober(config: Mapping[str, Any]) -> bool:
+    if "transport_socket" not in _chain(config):  # left to clause 13
+        return True
+    tls = _chain(config)["transport_socket"]["typed_config"]["common_tls_context"]
+    names_known = tls.get("validation_context", {}).get("match_typed_subject_alt_names", [])
+    return any(one["matcher"].get("exact") == names.PROBER_IDENTITY for one in names_known)
+
+
+def _leads_to(step: str, route: Mapping[str, Any]) -> bool:
+    path = route["match"].get("safe_regex", {}).get("regex", "")
+    return "canary-" in path and path.endswith(f"/{step}") and "route" in route
+
+
+def _routes(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The routes of the guard's listener."""
+    found: list[dict[str, Any]] = _chain(config)["filters"][-1]["typed_config"]["route_config"]["virtual_hosts"][0][
+        "routes"
+    ]
+    return found
+
+
 def verdicts(world: World) -> dict[int, Verdict]:
     """Verdicts of the clauses that have a measure."""
     return {one.clause: one for one in judge(world.observed()) if one.clause in FIXTURES}
@@ -267,6 +302,16 @@ def _guard(change: Callable[[dict[str, Any]], None]) -> Mutation:
     return mutate
 
 
+def _leaves_out(step: str) -> Mutation:
+    """The prober's way to a step is not rendered."""
+
+    def mutate(chain: dict[str, Any]) -> None:
+        host = chain["filters"][-1]["typed_config"]["route_config"]["virtual_hosts"][0]
+        host["routes"] = [one for one in host["routes"] if not _leads_to(step, one)]
+
+    return _guard(mutate)
+
+
 def _speaks(lowest: str, highest: str) -> Mutation:
     versions = {"tls_minimum_protocol_version": lowest, "tls_maximum_protocol_version": highest}
     return _guard(
@@ -319,6 +364,14 @@ MUTATIONS: dict[str, tuple[int, str, Mutation]] = {
         "False",
         lambda made: made["NetworkPolicy"]["spec"]["ingress"].append({}),
     ),
+    "the guard does not know the prober": (
+        33,
+        "False",
+        _guard(lambda chain: chain["transport_socket"]["typed_config"]["common_tls_context"].pop("validation_context")),
+    ),
+    "the guard lets nobody load": (33, "False", _leaves_out("load")),
+    "the guard lets nobody unload": (33, "False", _leaves_out("unload")),
+    "the guard lets nobody ask the canary": (33, "False", _leaves_out("infer")),
     "the guard asks for no token": (31, "False", _guard(lambda chain: _http(chain).pop(0))),
 }
 

@@ -231,6 +231,7 @@ def test_each_expectation_names_the_container_that_it_is_about() -> None:
         ("operating-system-supported", "pod/m-0"): Expected(binding),
         ("canary-answer", "pod/m-0"): Expected(binding, SERVER[:12]),
         ("framework-supported", "pod/m-0"): Expected(binding, SERVER[:12]),
+        ("loading-api-standard", "pod/m-0"): Expected(binding, SERVER[:12]),
         ("tenants-isolated", "pod/m-0"): Expected(binding, SERVER[:12]),
         ("scenarios-isolated", "pod/m-0/near"): Expected(binding),
         ("scenarios-isolated", "pod/m-0/far"): Expected(binding),

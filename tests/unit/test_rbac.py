@@ -46,7 +46,7 @@ def test_no_rule_has_a_wildcard() -> None:
         assert all("*" not in value for value in values), label_of(document)
 
 
-def test_no_account_reads_secrets_but_the_operator_its_authority() -> None:
+def test_no_account_reads_secrets_but_the_operator_its_authority_and_the_probers_certificate() -> None:
     found = [
         (label_of(document), sorted(rule["verbs"]), rule.get("resourceNames"))
         for document, rule in roles()
@@ -54,7 +54,7 @@ def test_no_account_reads_secrets_but_the_operator_its_authority() -> None:
     ]
     assert found == [
         ("ClusterRole verticalmodel-operator", ["create", "delete", "update"], None),
-        ("Role verticalmodel-operator", ["get"], [names.CA_NAME]),
+        ("Role verticalmodel-operator", ["get"], [names.CA_NAME, names.PROBER_CLIENT]),
     ]
 
 
@@ -80,9 +80,17 @@ def test_the_prober_writes_evidence_and_its_lease_only() -> None:
 def test_nobody_is_granted_a_way_to_more_rights() -> None:
     verbs = {verb for _, rule in roles() for verb in rule["verbs"]}
     resources = {resource for _, rule in roles() for resource in rule["resources"]}
+    written = {resource for _, rule in roles() for resource in rule["resources"] if set(rule["verbs"]) - READS}
     assert not verbs & {"bind", "escalate", "impersonate", "approve", "sign"}
-    forbidden = {"pods/exec", "pods/attach", "nodes/proxy", "serviceaccounts/token", "roles", "clusterroles"}
-    assert not resources & forbidden
+    assert not resources & {"pods/exec", "pods/attach", "nodes/proxy", "serviceaccounts/token"}
+    assert not written & {"roles", "clusterroles", "rolebindings", "clusterrolebindings"}
+
+
+def test_the_auditor_only_reads_and_no_secret_no_log_and_no_config_map_but_the_trust_bundle() -> None:
+    rules = [rule for _, rule in roles("verticalmodel-auditor")]
+    assert {verb for rule in rules for verb in rule["verbs"]} <= READS
+    assert not {resource for rule in rules for resource in rule["resources"]} & {"secrets", "pods/log"}
+    assert [rule["resourceNames"] for rule in rules if "configmaps" in rule["resources"]] == [[names.CA_NAME]]
 
 
 def test_every_account_and_namespace_has_the_name_that_the_code_uses() -> None:
@@ -123,7 +131,7 @@ def test_the_policies_name_the_accounts_managers_and_labels_of_the_code() -> Non
         measurer,
         f"request.userInfo.username == '{prefix}{names.ACCOUNT_OPERATOR}'",
         f"labels[?'{names.LABEL_MANAGED_BY}'].orValue('') != '{names.MANAGED_BY}'",
-        f"== '{names.CA_NAME}'",
+        f"['secrets/{names.CA_NAME}', 'configmaps/{names.CA_NAME}', 'secrets/{names.PROBER_CLIENT}']",
         f"apiGroups: [{names.GROUP}]",
         f"apiVersions: [{names.VERSION}]",
     ):

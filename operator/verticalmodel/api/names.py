@@ -65,6 +65,9 @@ CONTAINER_UNSEAL = "unseal"
 GPU_DEVICE_CLASS = "gpu.nvidia.com"
 GPU_PLUGIN_RESOURCE = "nvidia.com/gpu"
 CA_NAME = "verticalmodel-ca"
+PROBER_CLIENT = "verticalmodel-prober-client"
+"""Secret of the system namespace with the certificate by which guards know the prober."""
+PROBER_IDENTITY = f"spiffe://{GROUP}/prober"
 
 _HASH_LENGTH = 10
 _LABEL_LIMIT = 63

@@ -59,6 +59,8 @@ class Installation:
     crds: Sequence[Wire] | None
     deployments: Sequence[Wire] | None
     """Those of the operator's namespace."""
+    strangers: Wire | None
+    """The DaemonSet of those who try to get at models without a grant."""
     lease: Wire | None
     policies: Sequence[Wire] | None
     bindings: Sequence[Wire] | None
@@ -75,6 +77,7 @@ def diagnosed(found: Installation, now: datetime) -> tuple[Finding, ...]:
         _kinds(found.crds),
         _policies(found.policies, found.bindings),
         *workloads,
+        _strangers(found.strangers),
         _leader(found.lease, now),
         _standards(found.standards),
         _catalogue("runtimes", found.runtimes, "manifests/runtimes"),
@@ -121,6 +124,24 @@ def _workload(deployments: Sequence[Wire] | None, name: str, hurts: str) -> Find
     hurt = f", so {hurts}" if not available else ""
     look = f"`kubectl describe pods -n verticalmodel-system -l {names.LABEL_NAME}={name}`"
     return Finding(name, "broken", f"{available} of {wanted} available{hurt}; {look}")
+
+
+def _strangers(daemon_set: Wire | None) -> Finding:
+    subject = names.STRANGER_NAMESPACE
+    if daemon_set is None:
+        return Finding(subject, "unknown", _NOT_ALLOWED)
+    if not daemon_set:
+        hurt = "nobody tries to get at a model without a grant, and clause 34 stays Unknown"
+        return Finding(subject, "broken", f"there is no DaemonSet of this name, so {hurt}; install it")
+    status = daemon_set.get("status") or {}
+    wanted, available = status.get("desiredNumberScheduled") or 0, status.get("numberAvailable") or 0
+    if available < wanted or not wanted:
+        look = f"`kubectl get pods -n {names.STRANGER_NAMESPACE} -o wide`"
+        hurt = "clause 34 stays Unknown for pods on the other nodes"
+        return Finding(subject, "broken", f"on {available} of {wanted} nodes, so {hurt}; {look}")
+    if wanted == 1:
+        return Finding(subject, "ok", "on the only node: without a second one clause 34 stays Unknown")
+    return Finding(subject, "ok", f"on all {wanted} nodes")
 
 
 def _leader(lease: Wire | None, now: datetime) -> Finding:

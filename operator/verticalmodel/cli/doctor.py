@@ -27,7 +27,7 @@ _SIGNS = {"ok": "ok", "broken": "BROKEN", "unknown": "?"}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @kubeconfig_options
 def command(*, as_json: bool, kubeconfig: Path | None, context: str | None) -> None:
-    """Examine the installation: kinds, admission policies, operator, prober, leader, catalogue, trust bundle.
+    """Examine the installation: kinds, admission policies, operator, prober, strangers, leader, catalogue, trust.
 
     Reads only, and what you may not read is told as such. Models are `vmodel status`.
 
@@ -67,6 +67,9 @@ def _read(connection: client.ApiClient) -> Installation:
     return Installation(
         crds=items(client.ApiextensionsV1Api(connection).list_custom_resource_definition),
         deployments=items(client.AppsV1Api(connection).list_namespaced_deployment, _SYSTEM_NAMESPACE),
+        strangers=wire(
+            client.AppsV1Api(connection).read_namespaced_daemon_set, names.STRANGER_NAMESPACE, names.STRANGER_NAMESPACE
+        ),
         lease=wire(
             client.CoordinationV1Api(connection).read_namespaced_lease, names.ACCOUNT_OPERATOR, _SYSTEM_NAMESPACE
         ),

@@ -16,7 +16,7 @@ from verticalmodel import standard
 from verticalmodel.api import names
 from verticalmodel.api.operatingstandard import COMPARISONS, Clause, OperatingStandard, OperatingStandardSpec
 from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, asking, connect, kubeconfig_options
-from verticalmodel.cli.reading import cluster_object
+from verticalmodel.cli.reading import cluster_object, readable
 from verticalmodel.judge.judge import measured
 from verticalmodel.judge.measures import HOW
 
@@ -58,7 +58,7 @@ def _stored(name: str, kubeconfig: Path | None, context: str | None) -> Operatin
     with asking(lambda error: _refused(error, name)):
         connection, _ = connect(kubeconfig, context)
         found = cluster_object(client.CustomObjectsApi(connection), "operatingstandards", name)
-    return OperatingStandard.model_validate(found).spec
+    return readable(OperatingStandard, found).spec
 
 
 def _refused(error: ApiException, name: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import yaml
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
+from pydantic import ValidationError
 
 from verticalmodel.api import names
 from verticalmodel.api.operatingstandard import OperatingStandard
@@ -17,8 +18,19 @@ from verticalmodel.api.verticalmodel import VerticalModel
 from verticalmodel.cli.cluster import FORBIDDEN, NOT_FOUND, REQUEST_SECONDS, kubeconfig_options
 from verticalmodel.standard import manifest
 
-__all__ = ["FORMATS", "WHERE", "cluster_object", "model_of", "model_options", "refused", "say", "standard_of"]
+__all__ = [
+    "FORMATS",
+    "WHERE",
+    "cluster_object",
+    "model_of",
+    "model_options",
+    "readable",
+    "refused",
+    "say",
+    "standard_of",
+]
 
+_Kind = TypeVar("_Kind", VerticalModel, OperatingStandard)
 WHERE = (names.GROUP, names.VERSION)
 
 
@@ -47,7 +59,7 @@ def model_of(api: client.CustomObjectsApi, namespace: str, name: str) -> Vertica
     found = api.get_namespaced_custom_object(
         *WHERE, namespace, "verticalmodels", name, _request_timeout=REQUEST_SECONDS
     )
-    return VerticalModel.model_validate(found)
+    return readable(VerticalModel, found)
 
 
 def cluster_object(api: client.CustomObjectsApi, plural: str, name: str) -> Any:
@@ -68,7 +80,19 @@ def standard_of(api: client.CustomObjectsApi, model: VerticalModel) -> Operating
         if error.status in (NOT_FOUND, FORBIDDEN):
             return None
         raise
-    return OperatingStandard.model_validate(found)
+    return readable(OperatingStandard, found)
+
+
+def readable(kind: type[_Kind], stored: Any) -> _Kind:
+    """An object of ours as the API server shows it. Raises ClickException for one of another version's schema."""
+    try:
+        return kind.model_validate(stored)
+    except ValidationError as error:
+        places = sorted({".".join(map(str, one["loc"])) for one in error.errors()})
+        what = f"{kind.__name__} {stored['metadata']['name']!r}"
+        raise click.ClickException(
+            f"{what} is of another version than this tool, which cannot read {', '.join(places)}"
+        ) from None
 
 
 def refused(error: ApiException, name: str, namespace: str) -> str:

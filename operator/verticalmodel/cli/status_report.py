@@ -20,6 +20,8 @@ _HEAD = (conditions.ACCEPTED, conditions.READY, conditions.PROGRESSING, conditio
 """What a model needs to serve at all, in the order in which one hangs on the other, and the sum of its clauses."""
 _RESTS_ON_EVIDENCE = (conditions.READY, conditions.COMPLIANT)
 _NOT_RENEWED = "the operator or the prober has not renewed it"
+_COMMITTEE = frozenset(("review-group-current", "industry-consulted", "efficiency-evaluated", "standard-current"))
+"""Measures of what only a committee can do: meet, consult, evaluate, publish (clauses 17 to 20)."""
 _RANK: Mapping[Status, int] = {"False": 0, "Unknown": 1, "True": 2}
 
 
@@ -131,6 +133,8 @@ def _as_of(one: Condition, valid_until: datetime | None, now: datetime) -> Condi
 
 def _acts(clause: Clause | None, reason: str, *, serves: bool) -> str:
     """What is measured of the platform, or not measured at all of a model that serves, no model team can mend."""
+    if clause is not None and clause.measure in _COMMITTEE:
+        return "committee"
     if clause is None or clause.scope == "Platform":
         return "platform"
     awaited = reason == ClauseReason.NOT_MEASURED

@@ -16,10 +16,11 @@ from datetime import UTC, datetime, timedelta
 from verticalmodel.api import conditions as types
 from verticalmodel.api.conditions import Condition
 from verticalmodel.api.model_status import CertificateStatus, ClauseStatus, Start, VerticalModelStatus
+from verticalmodel.api.operatingstandard import OperatingStandardStatus
 from verticalmodel.judge.rollup import met, valid_until
 from verticalmodel.judge.verdict import Rollup, Verdict, bounded
 
-__all__ = ["ROLLUP_TYPES", "Seen", "merge", "next_look"]
+__all__ = ["ROLLUP_TYPES", "Seen", "merge", "merge_platform", "next_look"]
 
 ROLLUP_TYPES = (
     types.READY,
@@ -85,6 +86,21 @@ def merge(  # noqa: PLR0913 - six different things go in, and two of them by nam
     )
 
 
+def merge_platform(
+    old: OperatingStandardStatus, verdicts: Sequence[Verdict], *, generation: int, now: datetime
+) -> OperatingStandardStatus:
+    """The status of an OperatingStandard: its clauses of the platform, equal to `old` where nothing has changed."""
+    before = {condition.type: condition for condition in old.conditions}
+    by_number = sorted(verdicts, key=lambda verdict: verdict.clause)
+    return OperatingStandardStatus(
+        observed_generation=generation,
+        conditions=tuple(
+            _condition(_rollup(verdict), before.get(verdict.condition), generation, now) for verdict in by_number
+        ),
+        clauses=tuple(_clause(verdict) for verdict in by_number),
+    )
+
+
 def next_look(status: VerticalModelStatus, verdicts: Sequence[Verdict]) -> datetime | None:
     """When to judge again even if nothing happens, after `status` was merged; None where no True hangs on time.
 
@@ -142,7 +158,7 @@ def _conditions(
     order = {type_: place for place, type_ in enumerate(ROLLUP_TYPES)}
     wanted = sorted(rollups, key=lambda rollup: (order.get(rollup.type, len(order)), rollup.type))
     by_number = sorted(verdicts, key=lambda verdict: verdict.clause)
-    wanted += [Rollup(verdict.condition, verdict.status, verdict.reason, verdict.message) for verdict in by_number]
+    wanted += [_rollup(verdict) for verdict in by_number]
     new: dict[str, Condition] = {}
     for rollup in wanted:
         # A rulebook that names a clause after a roll-up shows it under `clauses` only.
@@ -150,6 +166,10 @@ def _conditions(
     ours = {*ROLLUP_TYPES, *new, *(clause.condition for clause in old.clauses)}
     foreign = [condition for type_, condition in sorted(before.items()) if type_ not in ours]
     return (*new.values(), *foreign)
+
+
+def _rollup(verdict: Verdict) -> Rollup:
+    return Rollup(verdict.condition, verdict.status, verdict.reason, verdict.message)
 
 
 def _condition(rollup: Rollup, before: Condition | None, generation: int, now: datetime) -> Condition:

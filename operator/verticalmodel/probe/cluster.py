@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -138,6 +139,11 @@ class Cluster:
             metadata_only=True,
             on_change=self._evidence_changed,
         )
+
+    @property
+    def identity(self) -> Path:
+        """The folder with the certificate by which guards know the prober."""
+        return self._settings.identity
 
     @property
     def informers(self) -> tuple[Informer[Any], ...]:

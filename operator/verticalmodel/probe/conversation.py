@@ -26,7 +26,7 @@ __all__ = ["BAD", "DEFAULT_LIMITS", "INCONCLUSIVE", "AnswerLimits", "Conversatio
 BAD, INCONCLUSIVE = "bad", "inconclusive"
 """First words of what is said of a conversation that failed: by the subject's doing, or by nobody knows whose."""
 _LONGEST_ANSWER = 60.0
-_BODY_LIMIT = 2 * 1024 * 1024
+_BODY_LIMIT, _ERROR_LIMIT = 2 * 1024 * 1024, 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,11 @@ class Conversation:
             allow_redirects=False,
         ) as answer:
             self.statuses.append(answer.status)
-            return answer.status, await _bounded(answer.content) if answer.status == 200 else b""
+            if answer.status == 200:
+                return answer.status, await _bounded(answer.content)
+            # Read to its end where that is near: a connection whose answer was left unread cannot be used again.
+            await _skip(answer.content)
+            return answer.status, b""
 
 
 async def converse(
@@ -129,6 +133,14 @@ async def _session(trust: Trust, progress: _Progress, limits: AnswerLimits) -> A
     )
     async with session:
         yield session
+
+
+async def _skip(stream: aiohttp.StreamReader) -> None:
+    length = 0
+    async for chunk in stream.iter_any():
+        length += len(chunk)
+        if length > _ERROR_LIMIT:
+            return
 
 
 async def _bounded(stream: aiohttp.StreamReader) -> bytes:

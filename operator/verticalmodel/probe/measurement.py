@@ -15,6 +15,7 @@ __all__ = [
     "FRAMEWORK",
     "GPU_MEMORY",
     "ISOLATION",
+    "LOADING",
     "MEASURES",
     "MIXED_PRECISION",
     "OPERATING_SYSTEM",
@@ -36,6 +37,7 @@ OPERATING_SYSTEM = "operating-system-supported"
 FRAMEWORK = "framework-supported"
 GPU_MEMORY = "gpu-memory-sufficient"
 MIXED_PRECISION = "mixed-precision-supported"
+LOADING = "loading-api-standard"
 TENANTS = "tenants-isolated"
 ISOLATION = "scenarios-isolated"
 START = "cold-start"
@@ -47,6 +49,7 @@ MEASURES = (
     OPERATING_SYSTEM,
     FRAMEWORK,
     GPU_MEMORY,
+    LOADING,
     MIXED_PRECISION,
     TENANTS,
     ISOLATION,

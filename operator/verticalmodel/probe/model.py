@@ -13,6 +13,7 @@ from verticalmodel.probe.measurement import (
     FRAMEWORK,
     GPU_MEMORY,
     ISOLATION,
+    LOADING,
     MIXED_PRECISION,
     OPERATING_SYSTEM,
     RESTART,
@@ -106,7 +107,7 @@ class Model:
         binding = Binding(pod_uid=pod.uid)
         found = {
             (measure, f"pod/{pod.name}"): Expected(binding, short(pod.server))
-            for measure in (CANARY, FRAMEWORK, TENANTS)
+            for measure in (CANARY, FRAMEWORK, LOADING, TENANTS)
         }
         found |= {(ISOLATION, stranger_instance(pod, where)): Expected(binding) for where in (NEAR, FAR)}
         of_template = Expected(Binding(pod_uid=pod.uid, template_digest=pod.template_digest or None))

@@ -34,6 +34,8 @@ class Settings:
     namespace: str
     """Only models of this namespace are measured; empty: all."""
     ca_configmap: str
+    identity: Path
+    """Folder with `tls.crt` and `tls.key`, by which guards know us; it may be empty."""
     health_address: str | None
     """None: every address of the host, of both families."""
     health_port: int
@@ -115,6 +117,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("system-namespace", str, names.SYSTEM_NAMESPACE, "namespace of the operator's own objects")
     flag("namespace", str, "", "measure the models of this namespace only; without it, of all")
     flag("ca-configmap", str, names.CA_NAME, "ConfigMap there whose key ca.crt verifies the guards' certificates")
+    flag("identity", Path, "/etc/prober/identity", "folder with tls.crt and tls.key, by which guards know the prober")
     flag("health-address", _address, None, "address of /livez, /readyz and /metrics; without it, all of the host's")
     flag("health-port", _count(0, 65535), "8082", "port of /livez, /readyz and /metrics; 0 picks a free one")
     flag("canary-interval", _seconds(1, 300), "15", "seconds between two canary requests to one pod")
@@ -142,6 +145,7 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
         system_namespace=found.system_namespace,
         namespace=found.namespace,
         ca_configmap=found.ca_configmap,
+        identity=found.identity,
         health_address=found.health_address,
         health_port=found.health_port,
         canary_interval=found.canary_interval,

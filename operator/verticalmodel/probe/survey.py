@@ -14,11 +14,13 @@ from verticalmodel.probe.framework import framework
 from verticalmodel.probe.gpus import gpu_measurements
 from verticalmodel.probe.isolation import Control, isolation
 from verticalmodel.probe.kubelet import Kubelets
+from verticalmodel.probe.loading import loading
 from verticalmodel.probe.measurement import (
     CANARY,
     FRAMEWORK,
     GPU_MEMORY,
     ISOLATION,
+    LOADING,
     MIXED_PRECISION,
     OPERATING_SYSTEM,
     RESTART,
@@ -90,7 +92,7 @@ class Survey:
                 parts += [group.create_task(self._transport(target, trust)) for target in targets]
                 parts += [
                     group.create_task(self._asked(model, pod, trust, turn, measure))
-                    for measure in (CANARY, FRAMEWORK, TENANTS)
+                    for measure in (CANARY, FRAMEWORK, LOADING, TENANTS)
                     for pod in model.pods
                     if (measure, f"pod/{pod.name}") in keys
                     or (measure == CANARY and keys & {(START, f"start/{pod.name}"), (RESTART, f"restart/{pod.name}")})
@@ -129,6 +131,8 @@ class Survey:
         async with self._questions.of(model.namespace):
             if measure == FRAMEWORK:
                 return (await framework(model, pod, trust, limits),)
+            if measure == LOADING:
+                return (await loading(model, pod, trust, self._cluster.identity, limits),)
             return (await tenants(model, pod, trust, turn, limits),)
 
     def _answered(self, pod: Pod, look: Measurement) -> Iterator[Measurement]:

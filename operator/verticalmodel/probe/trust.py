@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 __all__ = ["Trust", "trusted"]
 
@@ -17,6 +18,7 @@ class Trust:
     """TLS 1.3 only; chain and host name are verified."""
     unverified: ssl.SSLContext
     """TLS 1.3 only; never believed, only asked which certificate is shown."""
+    pem: str = field(repr=False)
 
     @classmethod
     def from_pem(cls, pem: str) -> Trust:
@@ -30,7 +32,19 @@ class Trust:
             verified.load_verify_locations(cadata=pem)
         except (ssl.SSLError, ValueError) as error:
             raise ValueError("ca.crt holds no certificate; write one or more in PEM form") from error
-        return cls(verified, unverified)
+        return cls(verified, unverified, pem)
+
+    def showing(self, folder: Path) -> Trust | None:
+        """The same trust by who shows the certificate `tls.crt` with `tls.key` in `folder`; None where there is none.
+
+        Made anew each time: the files are replaced as they come due.
+        """
+        fresh = Trust.from_pem(self.pem)
+        try:
+            fresh.verified.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+        except (OSError, ssl.SSLError):
+            return None
+        return fresh
 
 
 @lru_cache(maxsize=256)

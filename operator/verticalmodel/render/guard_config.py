@@ -10,7 +10,7 @@ import json
 import re
 
 from verticalmodel.api import names
-from verticalmodel.render import guard_drain
+from verticalmodel.render import guard_canary, guard_drain
 from verticalmodel.render.guard_overload import MEMORY_LIMIT_BYTES, overload
 from verticalmodel.render.guard_routes import (
     BODY_FILTER,
@@ -78,7 +78,7 @@ def guard_bootstrap(
         "admin": guard_drain.administration(),
         "static_resources": {
             "listeners": [
-                _listener("guard", guard_port, _http(served)),
+                _guard_listener(served, guard_port),
                 # A flood of clients must not keep the kubelet out.
                 {**_drain_listener(drain_path), "ignore_global_conn_limit": True},
             ],
@@ -131,6 +131,16 @@ def _listener(name: str, port: int, connection_manager: Tree) -> Tree:
             }
         ],
     }
+
+
+def _guard_listener(served: Endpoints, port: int) -> Tree:
+    listener = _listener("guard", port, _http(served))
+    if served.prober_authority:
+        (chain,) = listener["filter_chains"]
+        context = chain["transport_socket"]["typed_config"]
+        context["require_client_certificate"] = False
+        context["common_tls_context"]["validation_context"] = guard_canary.validation(served.prober_authority)
+    return listener
 
 
 def _drain_listener(path: str) -> Tree:

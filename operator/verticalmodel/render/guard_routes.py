@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from verticalmodel.render import guard_canary
 from verticalmodel.render.protocols import Endpoints
 
 LIVE_PATH = "/guard/live"
@@ -42,6 +43,8 @@ def routes(served: Endpoints) -> Tree:
         table += [*_inference(path, served.inference_seconds), _wrong_method("POST", path)]
     for path, action in allowed:
         table += [_allow("GET", path, action), _wrong_method("GET", path)]
+    if served.prober_authority:
+        table += guard_canary.routes(_proxied(_METADATA_TIMEOUT))
     table.append(_refusal("/v2/repository", "models are not loaded or unloaded through this address"))
     table.append(_refusal("/", f"only inference, metadata and health of model {served.model} are served here"))
     return {

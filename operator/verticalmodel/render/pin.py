@@ -42,7 +42,7 @@ class Pinned:
 def pin(plan: Plan, newest: Pin | None) -> Pinned:
     """Keep the newest pin while its key is the plan's; else pin what the plan renders now."""
     files = guard_files(
-        served=endpoints(plan.runtime, plan.owner.name),
+        served=endpoints(plan.runtime, plan.owner.name, prober_authority=plan.platform.prober_authority),
         server_port=plan.runtime.port,
         drain_path=drain_path(plan.owner.uid),
         certificate_dir=GUARD_TLS_DIR,

@@ -1,7 +1,7 @@
 """What clients may ask of a server, by the protocol that its runtime speaks. Pure.
 
-Exact paths by exact methods: what is not listed here is refused by the guard. Management calls are in no list: loading
-and unloading stay closed (clause 33's canary gets them through a client certificate of the prober's).
+Exact paths by exact methods: what is not listed here is refused by the guard. Management calls are in no list: only the
+prober loads and unloads, a canary of its own, by its client certificate (clause 33).
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ class Endpoints:
     """The server's answer to the kubelet's liveness probe."""
     ready_path: str
     inference_seconds: int
+    prober_authority: str = ""
+    """Who signs the certificate by which the prober may load a canary, in PEM form; empty where nobody may."""
     """An inference takes no longer."""
 
 
-def endpoints(runtime: ModelRuntimeSpec, model: str) -> Endpoints:
-    """What clients of the model may ask of a server of this runtime."""
+def endpoints(runtime: ModelRuntimeSpec, model: str, *, prober_authority: str = "") -> Endpoints:
+    """What clients of the model may ask of a server of this runtime, and the prober beside them."""
+    knows_loading = runtime.protocol == "open-inference-v2"
     inference, metadata, health = _paths(runtime, model)
     return Endpoints(
         model=model,
@@ -41,6 +44,7 @@ def endpoints(runtime: ModelRuntimeSpec, model: str) -> Endpoints:
         live_path=runtime.probes.live_path,
         ready_path=runtime.probes.ready_path,
         inference_seconds=runtime.timeout_seconds,
+        prober_authority=prober_authority if knows_loading else "",
     )
 
 

@@ -1,8 +1,9 @@
-"""The HTTP surface: Open Inference Protocol v2 health, metadata and inference, and nothing else.
+"""The HTTP surface: Open Inference Protocol v2 health, metadata, inference and the loading of a guest; nothing else.
 
 KServe's handlers and data plane answer; what differs from its own server, and why (all seen in KServe 0.21): its
 server health is ready while no model is, its inference loads a model that is not ready inside the request, its
-metadata drops the platform and the properties, and its v1, metrics, docs and repository routes are not ours to serve.
+metadata drops the platform and the properties, its repository routes would unload the served model, and its v1,
+metrics and docs routes are not ours to serve.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from starlette.exceptions import HTTPException
 
 from verticalmodel.serving import wire
 from verticalmodel.serving.admission import Admission, BodyTooLargeError, OverloadedError
+from verticalmodel.serving.guest import Guest
 from verticalmodel.serving.model import PLATFORM, OnnxModel
 
 _log = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ class ServedModels(DataPlane):  # type: ignore[misc]  # KServe ships no types
         return {
             "name": "verticalmodel-serving",
             "version": version("kserve"),
-            "extensions": ["binary_tensor_data"],
+            "extensions": ["binary_tensor_data", "model_repository"],
             "properties": {
                 "kserve": version("kserve"),
                 "onnxruntime": version("onnxruntime"),
@@ -71,7 +73,7 @@ class ServedModels(DataPlane):  # type: ignore[misc]  # KServe ships no types
         }
 
 
-def application(repository: ModelRepository, *, max_body_bytes: int, concurrency: int) -> FastAPI:
+def application(repository: ModelRepository, guest: Guest, *, max_body_bytes: int, concurrency: int) -> FastAPI:
     """The ASGI application over `repository`; every error is `{"error": "<text>"}`, as the protocol has it.
 
     At most `concurrency` requests are decoded and answered at once: a decoded body is many times its size in JSON.
@@ -99,12 +101,27 @@ def application(repository: ModelRepository, *, max_body_bytes: int, concurrency
                 content, headers = await asyncio.to_thread(wire.encode, answer)
         return Response(content, headers=headers)
 
+    async def load(request: Request, model_name: str) -> Response:
+        with admission.body() as body:
+            async for chunk in request.stream():
+                body.receive(chunk)
+            async with turn:
+                await asyncio.to_thread(guest.load, model_name, body.complete())
+        return _json({})
+
+    async def unload(model_name: str) -> Response:
+        async with turn:
+            await asyncio.to_thread(guest.unload, model_name)
+        return _json({})
+
     app.add_api_route("/v2", server_metadata, methods=["GET"])
     app.add_api_route("/v2/health/live", endpoints.live, methods=["GET"])
     app.add_api_route("/v2/health/ready", endpoints.ready, methods=["GET"])
     app.add_api_route("/v2/models/{model_name}", model_metadata, methods=["GET"])
     app.add_api_route("/v2/models/{model_name}/ready", endpoints.model_ready, methods=["GET"])
     app.add_api_route("/v2/models/{model_name}/infer", infer, methods=["POST"])
+    app.add_api_route("/v2/repository/models/{model_name}/load", load, methods=["POST"])
+    app.add_api_route("/v2/repository/models/{model_name}/unload", unload, methods=["POST"])
     _answer_errors(app, max_body_bytes)
     return app
 

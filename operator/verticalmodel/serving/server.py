@@ -20,6 +20,7 @@ from kserve import ModelRepository
 
 from verticalmodel.serving.app import application
 from verticalmodel.serving.cpu import CPULimitError, thread_count
+from verticalmodel.serving.guest import Guest
 from verticalmodel.serving.listener import LOOPBACK, loopback_socket
 from verticalmodel.serving.model import ModelLoadError, OnnxModel
 
@@ -57,7 +58,12 @@ def serve(settings: Settings) -> int:
     repository = ModelRepository()
     repository.update(model)
     config = uvicorn.Config(
-        application(repository, max_body_bytes=settings.max_body_bytes, concurrency=threads),
+        application(
+            repository,
+            Guest(repository, workers, own=model.name),
+            max_body_bytes=settings.max_body_bytes,
+            concurrency=threads,
+        ),
         log_config=None,
         access_log=False,
         lifespan="off",

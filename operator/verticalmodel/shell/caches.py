@@ -36,11 +36,14 @@ Wake = Callable[[Key], None]
 class Caches:
     """Informers over children, pods, evidence, runtimes and standards; `wake` runs for each model they concern.
 
+    `wake_standard` runs for each OperatingStandard that changed, its status included.
+
     Models themselves come from kopf (shell.events) by `put_model` and `drop_model`.
     """
 
-    def __init__(self, api: ApiClient, wake: Wake) -> None:
+    def __init__(self, api: ApiClient, wake: Wake, wake_standard: Wake = lambda _: None) -> None:
         self._wake = wake
+        self._wake_standard = wake_standard
         self._models: dict[Key, tuple[int, Packed]] = {}
         self._written: dict[tuple[Resource, Key], tuple[Child, float]] = {}
         self._stamps: dict[tuple[Resource, Key], tuple[str, int]] = {}
@@ -84,7 +87,7 @@ class Caches:
             api, resources.MODEL_RUNTIMES, ModelRuntime.model_validate, on_change=self._all_touched
         )
         self.standards: Informer[OperatingStandard] = Informer(
-            api, resources.OPERATING_STANDARDS, _edition, on_change=self._all_touched
+            api, resources.OPERATING_STANDARDS, _edition, on_change=self._standard_touched
         )
 
     def informers(self) -> tuple[Informer[Any] | OptionalKind, ...]:
@@ -232,6 +235,12 @@ class Caches:
     def _exposed_touched(self, *_: object) -> None:
         for key in self.hosts.exposed():
             self._wake(key)
+
+    def _standard_touched(self, key: Key, old: OperatingStandard | None, new: OperatingStandard | None) -> None:
+        self._wake_standard(key)
+        # A write of its status concerns no model.
+        if old is None or new is None or old.spec != new.spec:
+            self._all_touched()
 
     def _all_touched(self, *_: object) -> None:
         for key in self._models:

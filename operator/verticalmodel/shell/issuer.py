@@ -106,6 +106,17 @@ def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
 
 def issue(authority: Authority, server_names: Sequence[str], now: datetime) -> Serving:
     """A serving certificate for the names. The common name stays empty: names of 64 and more would not fit."""
+    return _issue(authority, [x509.DNSName(name) for name in server_names], ExtendedKeyUsageOID.SERVER_AUTH, now)
+
+
+def issue_to_client(authority: Authority, identity: str, now: datetime) -> Serving:
+    """A client's certificate for the URI that is its identity, as long-lived as a serving one."""
+    return _issue(authority, [x509.UniformResourceIdentifier(identity)], ExtendedKeyUsageOID.CLIENT_AUTH, now)
+
+
+def _issue(
+    authority: Authority, alternatives: Sequence[x509.GeneralName], usage: x509.ObjectIdentifier, now: datetime
+) -> Serving:
     key = ec.generate_private_key(ec.SECP256R1())
     not_after = min(now + timedelta(days=SERVING_DAYS), authority.certificate.not_valid_after_utc).replace(
         microsecond=0
@@ -118,10 +129,10 @@ def issue(authority: Authority, server_names: Sequence[str], now: datetime) -> S
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
         .not_valid_after(not_after)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in server_names]), critical=True)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=True)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(_authority_key_id(authority), critical=False)
         .sign(authority.key, hashes.SHA256())
     )

@@ -25,9 +25,11 @@ from verticalmodel.shell.event_recorder import EventRecorder
 from verticalmodel.shell.events import ModelEvents
 from verticalmodel.shell.issuer import Authority
 from verticalmodel.shell.metrics import Metrics
+from verticalmodel.shell.prober_identity import first_prober_authority, keep_prober_identity
 from verticalmodel.shell.queue import WorkQueue
 from verticalmodel.shell.reconcile import Reconciler
 from verticalmodel.shell.settings import Settings
+from verticalmodel.shell.standard_status import StandardStatus
 
 _LOG = structlog.get_logger(__name__)
 _LEADER_SILENCE_SECONDS = 30.0
@@ -71,7 +73,8 @@ class _Leadership:
         self._metrics = metrics
         self._api = ApiClient(connection, manager=names.MANAGER_CHILDREN, guard=leader.check, observe=metrics.requested)
         self._queue: WorkQueue[Key] = WorkQueue(self._pass, workers=settings.workers, hooks=metrics)
-        self._caches = Caches(self._api, self._queue.add)
+        self._standards: WorkQueue[Key] = WorkQueue(StandardStatus(self._api, _now), workers=1)
+        self._caches = Caches(self._api, self._queue.add, self._standards.add)
         self._events = ModelEvents(connection, self._api, on_model=self._on_model, on_gone=self._on_gone)
         metrics.watch_queue(self._queue)
 
@@ -89,6 +92,8 @@ class _Leadership:
             system_namespace=settings.system_namespace,
             cluster_domain=settings.cluster_domain,
             ingress_controllers=settings.ingress_controllers,
+            # Before the first pass: guards are pinned with it.
+            prober_authority=await first_prober_authority(self._api, settings.system_namespace, _now()),
         )
         authority = await ensure_authority(self._api, settings.system_namespace, _now())
         self._certificates = Certificates(self._api, authority, settings.cluster_domain, _now)
@@ -114,12 +119,20 @@ class _Leadership:
             on_signer=self._on_signer,
         )
         group.create_task(rotation.run())
+        group.create_task(keep_prober_identity(self._api, settings.system_namespace, _now, self._on_prober_authority))
+        group.create_task(self._standards.run())
+        group.create_task(self._standards.resync(lambda: self._caches.standards, settings.resync_seconds))
         group.create_task(self._queue.resync(self._caches.model_keys, settings.resync_seconds))
         await self._queue.run()
         raise AssertionError("unreachable: nobody stops the queue but a cancellation")
 
     def _on_signer(self, authority: Authority) -> None:
         if self._certificates.sign_with(authority):
+            for key in self._caches.model_keys():
+                self._queue.add(key)
+
+    def _on_prober_authority(self, authority: str) -> None:
+        if self._pass_over.know_prober_by(authority):
             for key in self._caches.model_keys():
                 self._queue.add(key)
 

@@ -6,6 +6,7 @@ Level-triggered: a pass starts from the observed world and would be right if it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -67,6 +68,12 @@ class Reconciler:
         self._recorder = recorder
         self._clock = clock
         self._on_status = on_status
+
+    def know_prober_by(self, authority: str) -> bool:
+        """From now on guards are made to know the prober by this authority; True where it is another one."""
+        changed = authority != self._platform.prober_authority
+        self._platform = replace(self._platform, prober_authority=authority)
+        return changed
 
     async def __call__(self, key: Key) -> float | None:
         """One pass; the seconds until the next one that no event calls for. Raises ApiError for the queue to retry."""

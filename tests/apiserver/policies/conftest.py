@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
 
 from apiserver import certmanager, objects
 from apiserver.kubectl import apply, apply_crds
@@ -91,7 +92,23 @@ class Cast:
         return ApiClient(await self.connect_as(account), manager=manager)
 
     async def connect_as(self, account: Key) -> Connection:
-        """A connection with a fresh token of the ServiceAccount (TokenRequest)."""
+        """A connection with a fresh token of the ServiceAccount."""
+        token = await self.token(account)
+        access = replace(from_kubeconfig(self.kubeconfig), token=token, certificate_pem=None, key_pem=None)
+        return await self._stack.enter_async_context(Connection.to(access, limit=4))
+
+    async def kubeconfig_of(self, account: Key, folder: Path) -> Path:
+        """A kubeconfig for commands that the ServiceAccount runs."""
+        document = yaml.safe_load(self.kubeconfig.read_text(encoding="utf-8"))
+        document["users"] = [
+            {"name": one["name"], "user": {"token": await self.token(account)}} for one in document["users"]
+        ]
+        path = folder / "kubeconfig"
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return path
+
+    async def token(self, account: Key) -> str:
+        """A fresh token of the ServiceAccount (TokenRequest)."""
         request = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
@@ -99,10 +116,8 @@ class Cast:
             "spec": {"expirationSeconds": 600},
         }
         answer = await self.admin.create(SERVICE_ACCOUNTS, request, subresource="token")
-        access = replace(
-            from_kubeconfig(self.kubeconfig), token=answer["status"]["token"], certificate_pem=None, key_pem=None
-        )
-        return await self._stack.enter_async_context(Connection.to(access, limit=4))
+        token: str = answer["status"]["token"]
+        return token
 
     async def account(self, namespace: str, name: str) -> Key:
         """A new ServiceAccount without any right."""

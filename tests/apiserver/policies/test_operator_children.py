@@ -255,14 +255,16 @@ async def test_the_operator_deploys_nothing_beside_the_cluster_itself(operator: 
     await denied_by(WORKLOADS, operator.create(DEPLOYMENTS, child(DEPLOYMENTS, "kube-system"), dry_run=True))
 
 
-@pytest.mark.parametrize("resource", [SECRETS, CONFIG_MAPS], ids=lambda resource: resource.plural)
-async def test_in_its_own_namespace_the_operator_writes_the_authority(
-    cast: Cast, operator: ApiClient, resource: Resource
+@pytest.mark.parametrize(
+    ("resource", "name"), [(SECRETS, names.CA_NAME), (SECRETS, names.PROBER_CLIENT), (CONFIG_MAPS, names.CA_NAME)]
+)
+async def test_in_its_own_namespace_the_operator_writes_the_authority_and_the_probers_certificate(
+    cast: Cast, operator: ApiClient, resource: Resource, name: str
 ) -> None:
-    authority = child(resource, names.SYSTEM_NAMESPACE, names.CA_NAME)
+    authority = child(resource, names.SYSTEM_NAMESPACE, name)
     await operator.create(resource, authority)
     try:
-        assert (await operator.get(resource, key_of(authority)))["metadata"]["name"] == names.CA_NAME
+        assert (await operator.get(resource, key_of(authority)))["metadata"]["name"] == name
         if resource is CONFIG_MAPS:
             await operator.apply(resource, authority | {"data": {"ca.crt": "x"}})
     finally:
@@ -274,7 +276,12 @@ async def test_in_its_own_namespace_the_operator_writes_nothing_else(operator: A
     """A Deployment there could run under the prober's account: the actor would be its own measurer."""
     body = child(resource, names.SYSTEM_NAMESPACE, "second-prober")
     words = await denied_by(CHILDREN, operator.create(resource, body))
-    assert "writes only the Secret and the ConfigMap verticalmodel-ca" in words
+    assert "the operator writes only verticalmodel-ca (Secret and ConfigMap) and the Secret" in words
+
+
+async def test_the_probers_certificate_is_a_secret_and_nothing_else(operator: ApiClient) -> None:
+    body = child(CONFIG_MAPS, names.SYSTEM_NAMESPACE, names.PROBER_CLIENT)
+    await denied_by(CHILDREN, operator.create(CONFIG_MAPS, body))
 
 
 async def test_the_operator_cannot_remove_its_measurer(cast: Cast, operator: ApiClient) -> None:
@@ -288,8 +295,9 @@ async def test_the_operator_cannot_remove_its_measurer(cast: Cast, operator: Api
         await cast.admin.delete(DEPLOYMENTS, key_of(measurer))
 
 
-async def test_the_authority_may_hold_no_token_of_the_measurer(operator: ApiClient) -> None:
-    """The one Secret that the operator reads, as the one type that the API server fills with a token."""
-    body = child(SECRETS, names.SYSTEM_NAMESPACE, names.CA_NAME, type="kubernetes.io/service-account-token")
+@pytest.mark.parametrize("name", [names.CA_NAME, names.PROBER_CLIENT])
+async def test_what_the_operator_reads_may_hold_no_token_of_the_measurer(operator: ApiClient, name: str) -> None:
+    """The Secrets that the operator reads, as the one type that the API server fills with a token."""
+    body = child(SECRETS, names.SYSTEM_NAMESPACE, name, type="kubernetes.io/service-account-token")
     body["metadata"]["annotations"] = {"kubernetes.io/service-account.name": names.ACCOUNT_PROBER}
     await denied_by(SECRET_TYPES, operator.create(SECRETS, body))

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +19,8 @@ from apiserver.policies.conftest import OPERATOR, PROBER, Cast, eventually
 from verticalmodel.api import names
 from verticalmodel.kube.client import ApiClient
 from verticalmodel.kube.errors import Forbidden
-from verticalmodel.kube.resources import CONFIG_MAPS, EVIDENCES, LEASES, VERTICAL_MODELS, Key, Resource
+from verticalmodel.kube.resources import CONFIG_MAPS, EVIDENCES, LEASES, SECRETS, VERTICAL_MODELS, Key, Resource
+from verticalmodel.shell.prober_identity import ensure_prober_identity
 
 pytestmark = pytest.mark.apiserver
 
@@ -51,6 +59,7 @@ OPERATOR_MAY: list[Right] = [
     ("create", CORE, "secrets", "n", ""),
     ("update", CORE, "secrets", "n", "s"),
     ("get", CORE, "secrets", SYSTEM, names.CA_NAME),
+    ("get", CORE, "secrets", SYSTEM, names.PROBER_CLIENT),
     ("update", LEASE, "leases", SYSTEM, names.ACCOUNT_OPERATOR),
     ("patch", CORE, "pods", "n", "p"),
 ]
@@ -95,13 +104,51 @@ PROBER_MAY: list[Right] = [
 PROBER_MAY_NOT: list[Right] = [
     ("patch", OURS, "verticalmodels/status", "n", "m"),
     ("patch", OURS, "verticalmodels", "n", "m"),
-    *[(verb, CORE, "secrets", SYSTEM, names.CA_NAME) for verb in ("get", "list", "create", "update")],
+    *[
+        (verb, CORE, "secrets", SYSTEM, name)
+        for verb in ("get", "list", "create", "update")
+        for name in (names.CA_NAME, names.PROBER_CLIENT)
+    ],
     ("patch", APPS, "deployments", "n", "d"),
     ("delete", CORE, "pods", "n", "p"),
     ("get", CORE, "configmaps", "n", "c"),
     ("get", CORE, "nodes/proxy", "", "node"),
     ("create", CORE, "nodes/proxy", "", "node"),
     ("update", LEASE, "leases", SYSTEM, names.ACCOUNT_OPERATOR),
+]
+
+
+AUDITOR_MAY: list[Right] = [
+    *[
+        (verb, OURS, kind, "", "")
+        for verb in ("get", "list", "watch")
+        for kind in ("verticalmodels", "evidences", "modelruntimes", "operatingstandards")
+    ],
+    ("list", CORE, "pods", "", ""),
+    ("list", CORE, "events", "", ""),
+    ("list", CORE, "nodes", "", ""),
+    ("list", APPS, "controllerrevisions", "", ""),
+    ("list", NET, "networkpolicies", "", ""),
+    ("list", RESOURCE, "resourceclaims", "", ""),
+    ("list", "admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", ""),
+    ("list", "rbac.authorization.k8s.io", "rolebindings", "", ""),
+    ("get", LEASE, "leases", SYSTEM, names.ACCOUNT_OPERATOR),
+    ("get", CORE, "configmaps", SYSTEM, names.CA_NAME),
+]
+_WRITES = ("create", "update", "patch", "delete", "deletecollection")
+AUDITOR_MAY_NOT: list[Right] = [
+    *[
+        (verb, OURS, kind, "n", "m")
+        for verb in _WRITES
+        for kind in ("verticalmodels", "evidences", "operatingstandards")
+    ],
+    *[("patch", OURS, f"{kind}/status", "n", "m") for kind in ("verticalmodels", "operatingstandards")],
+    *[(verb, CORE, "secrets", "n", "s") for verb in ("get", "list", "watch")],
+    ("get", CORE, "configmaps", "n", "c"),
+    ("get", CORE, "pods/log", "n", "p"),
+    ("create", CORE, "pods/exec", "n", "p"),
+    ("get", CORE, "nodes/proxy", "", "node"),
+    *[(verb, "rbac.authorization.k8s.io", "clusterrolebindings", "", "b") for verb in _WRITES],
 ]
 
 
@@ -131,6 +178,34 @@ async def test_an_account_may_do_its_work_and_no_more(
     api = await cast.act_as(account)
     assert {right: await may(api, right) for right in granted} == dict.fromkeys(granted, True)
     assert {right: await may(api, right) for right in withheld} == dict.fromkeys(withheld, False)
+
+
+async def test_an_auditor_sees_what_verdicts_rest_on_and_changes_nothing(
+    cast: Cast, namespace: str, tmp_path: Path
+) -> None:
+    account = await cast.account(namespace, "auditor")
+    await cast.bind(account, "verticalmodel-auditor")
+    api = await cast.act_as(account)
+    await eventually(lambda: may(api, AUDITOR_MAY[0]), "the role is bound")
+    assert {right: await may(api, right) for right in AUDITOR_MAY} == dict.fromkeys(AUDITOR_MAY, True)
+    assert {right: await may(api, right) for right in AUDITOR_MAY_NOT} == dict.fromkeys(AUDITOR_MAY_NOT, False)
+    environment = {**os.environ, "KUBECONFIG": str(await cast.kubeconfig_of(account, tmp_path))}
+    command = [sys.executable, "-m", "verticalmodel.cli", "doctor", "--json"]
+    told = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, check=False, timeout=30, env=environment
+    )
+    assert "unknown" not in {one["verdict"] for one in json.loads(told.stdout)}, "every part may be read"
+
+
+async def test_the_operator_makes_and_renews_the_probers_certificate_with_its_own_rights(
+    cast: Cast, operator: ApiClient
+) -> None:
+    start = datetime.now(UTC)
+    try:
+        told = await ensure_prober_identity(operator, SYSTEM, start)
+        assert await ensure_prober_identity(operator, SYSTEM, start + timedelta(days=61)) == told
+    finally:
+        await cast.admin.delete(SECRETS, Key(SYSTEM, names.PROBER_CLIENT))
 
 
 async def test_each_process_holds_its_own_lease(cast: Cast) -> None:
